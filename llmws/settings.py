@@ -1,0 +1,116 @@
+"""Every setting, read once from the environment into one frozen object; nothing else reads the environment.
+
+`docs/settings.md` is made from the help texts below, and a test keeps it so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import SettingsError
+
+DEFAULT_PORT = 8765
+
+
+def _setting(name: str, help: str, default: Any = None) -> Any:
+    return field(default=default, metadata={"name": name, "help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be configured. Build it with `from_environment`; tests and embedders may build it by hand.
+
+    Example:
+        >>> Settings.from_environment({"LLMWS_PORT": "9000", "LLMWS_DATA": "/tmp/llmws"}).port
+        9000
+    """
+
+    data: Path = _setting(
+        "LLMWS_DATA",
+        "The data folder: database, keys, runs. Default: `$XDG_DATA_HOME/llmws`, else `~/.local/share/llmws`.",
+        Path("~/.local/share/llmws").expanduser(),
+    )
+    url: str | None = _setting(
+        "LLMWS_URL", "Use the service at this address (the hub sets it) instead of starting one."
+    )
+    token: str | None = _setting("LLMWS_TOKEN", "The token for `LLMWS_URL`.")
+    port: int | None = _setting(
+        "LLMWS_PORT", f"The service's port. Default: {DEFAULT_PORT}, or any free one where that is taken."
+    )
+    database: str | None = _setting(
+        "LLMWS_DATABASE", "SQLAlchemy address of the database. Default: `llmws.db` (SQLite) in the data folder."
+    )
+    idle_exit_s: float = _setting(
+        "LLMWS_IDLE_EXIT_S",
+        "A laptop's service ends after so many seconds without a client or a running job; 0: never.",
+        900.0,
+    )
+    embedded: bool = _setting("LLMWS_EMBEDDED", "Serve the model that comes along: `1` or `0`.", True)
+    embedded_model: Path | None = _setting(
+        "LLMWS_EMBEDDED_MODEL", "Another GGUF file to serve instead of the SmolLM2 that comes along."
+    )
+    providers: Path | None = _setting(
+        "LLMWS_PROVIDERS", "A TOML file with further providers, in the form of `llmws/providers/catalog.toml`."
+    )
+    training_environment: Path = _setting(
+        "LLMWS_TRAINING_ENVIRONMENT",
+        "The virtual environment that holds LLaMA-Factory. Default: the workspace's own with `-train` appended.",
+        Path(sys.prefix + "-train"),
+    )
+    training_command: str | None = _setting(
+        "LLMWS_TRAINING_COMMAND",
+        "The trainer's command line. Default: `llamafactory-cli` of the training environment.",
+    )
+    log_level: str = _setting("LLMWS_LOG_LEVEL", "How much the service logs: `debug`, `info`, `warning`.", "info")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings; a value that cannot be is a `SettingsError` that names the variable."""
+        environment = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for setting in fields(cls):
+            raw = environment.get(setting.metadata["name"], "").strip()
+            if raw:
+                values[setting.name] = _parse(setting.metadata["name"], str(setting.type), raw)
+        if "data" not in values and environment.get("XDG_DATA_HOME"):
+            values["data"] = Path(environment["XDG_DATA_HOME"]) / "llmws"
+        return cls(**values)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data / 'llmws.db'}"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of run folders."""
+        return self.data / "runs"
+
+
+def table() -> str:
+    """The settings as a Markdown table, for the docs."""
+    rows = ["| variable | meaning | default |", "| --- | --- | --- |"]
+    for setting in fields(Settings):
+        default = setting.default if setting.default is not None and setting.type != "Path" else ""
+        rows.append(f"| `{setting.metadata['name']}` | {setting.metadata['help']} | {default} |")
+    return "\n".join(rows)
+
+
+def _parse(name: str, kind: str, raw: str) -> Any:
+    try:
+        if kind.startswith("bool"):
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[raw.lower()]
+        if kind.startswith("int"):
+            return int(raw)
+        if kind.startswith("float"):
+            return float(raw)
+        if kind.startswith("Path"):
+            return Path(raw).expanduser()
+    except (KeyError, ValueError):
+        wanted = {"b": "1 or 0", "i": "a whole number", "f": "a number"}[kind[0]]
+        raise SettingsError(f"{name} is {raw!r}.", remedy=f"Set it to {wanted}, or unset it.") from None
+    return raw
