@@ -1,6 +1,6 @@
-"""The nouns of a conversation: `Message`, `Part`, `Parameters`, `Usage`, `Timing`, and the `StreamEvent`s they are folded from.
+"""The nouns of a conversation: `Message` with its `Part`s, `Usage` and `Timing`, `Parameters`, and `StreamEvent`.
 
-One vocabulary reaches from the provider to the pixel: a provider yields `StreamEvent`s, the service sends the same
+Messages are folded from events, and one vocabulary reaches from the provider to the pixel: a provider yields `StreamEvent`s, the service sends the same
 dicts as server-sent events, the client decodes them to this class, and store, client and page fold them with the same
 `assemble()`. The values are frozen, carry no ids and do no I/O; this module imports nothing of ours.
 
