@@ -1,8 +1,9 @@
 """The nouns of a conversation: `Message` with its `Part`s, `Usage` and `Timing`, `Parameters`, and `StreamEvent`.
 
-Messages are folded from events, and one vocabulary reaches from the provider to the pixel: a provider yields `StreamEvent`s, the service sends the same
-dicts as server-sent events, the client decodes them to this class, and store, client and page fold them with the same
-`assemble()`. The values are frozen, carry no ids and do no I/O; this module imports nothing of ours.
+Messages are folded from events, and one vocabulary reaches from the provider to the pixel: a provider yields
+`StreamEvent`s, the service sends the same dicts as server-sent events, the client decodes them to this class, and
+store, client and page fold them with the same `assemble()`. The values are frozen, carry no ids and do no I/O; this
+module imports nothing of ours.
 
 A stream is ``start (reasoning | text | tool_call | citation | warning)* usage? error? end``: exactly one `end`, always
 last. Positions in a stream (see `advance`) count code points of streamed text, so that a coalesced stretch of a
