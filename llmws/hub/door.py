@@ -1,0 +1,97 @@
+"""The door for bytes: the one way by which a browser reaches the service, at ``{base_url}llmws/``.
+
+Lists, history and intents travel through the widget's comm. What is too heavy for a websocket (downloads now;
+uploads and SwanLab's board later) goes through this forwarder in Jupyter Server and in Voilà. It knows no secret: the
+service judges the signed ticket in the address, and the browser's own cookies and tokens stop here.
+
+Jupyter Server loads it as an extension (see ``jupyter-config/`` in the repository); `handlers` serves Voilà.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from .. import http, instance
+from ..settings import Settings
+
+# What may pass; everything else, Cookie and Authorization above all, stays on its side.
+_REQUEST_HEADERS = ("Accept", "If-Modified-Since", "If-None-Match", "If-Range", "Range")
+_RESPONSE_HEADERS = (
+    "Accept-Ranges",
+    "Cache-Control",
+    "Content-Disposition",
+    "Content-Length",
+    "Content-Range",
+    "Content-Security-Policy",
+    "Content-Type",
+    "ETag",
+    "Last-Modified",
+)
+
+
+class DoorHandler(JupyterHandler):
+    """Forwards a GET below the door to the service, byte by byte, in bounded memory."""
+
+    def initialize(self, settings_of_llmws: Settings) -> None:
+        self._settings_of_llmws = settings_of_llmws
+
+    @web.authenticated
+    async def get(self, path: str) -> None:
+        if not _is_plain(path):
+            raise web.HTTPError(400, "The path of a download has no dots, backslashes or encoded slashes.")
+        base_url = self._service_url()
+        headers = {name: self.request.headers[name] for name in _REQUEST_HEADERS if name in self.request.headers}
+        # Compressed bytes would no longer fit the Content-Length that is passed on.
+        headers["Accept-Encoding"] = "identity"
+        try:
+            async with (
+                http.new_client(base_url, headers=headers, proxies=False, connections=1) as client,
+                client.stream("GET", f"/door/{path}", params=self.request.query) as response,
+            ):
+                await self._pass_on(response)
+        except http.HTTPError as error:
+            raise web.HTTPError(502, f"The llmws service did not answer ({type(error).__name__}).") from error
+
+    async def _pass_on(self, response: http.Response) -> None:
+        self.set_status(response.status_code)
+        for name in _RESPONSE_HEADERS:
+            if name in response.headers:
+                self.set_header(name, response.headers[name])
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "no-referrer")
+        try:
+            async for chunk in response.aiter_raw():
+                self.write(chunk)
+                await self.flush()
+        except StreamClosedError:
+            self.log.debug("llmws door: the browser hung up")
+
+    def _service_url(self) -> str:
+        if self._settings_of_llmws.url:
+            return self._settings_of_llmws.url
+        running = instance.running(self._settings_of_llmws.data)
+        if running is None:
+            raise web.HTTPError(503, "The llmws service is not running. Run a cell with llmws.connect().")
+        return running.url
+
+
+def handlers(base_url: str, settings: Settings) -> list[tuple[str, type[JupyterHandler], dict[str, Any]]]:
+    """The door's route below `base_url`, for a tornado application."""
+    return [(url_path_join(base_url, r"/llmws/(.+)"), DoorHandler, {"settings_of_llmws": settings})]
+
+
+def _is_plain(path: str) -> bool:
+    return "\\" not in path and "%" not in path and all(part not in ("", ".", "..") for part in path.split("/"))
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "llmws.hub.door"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    server.web_app.add_handlers(".*$", handlers(server.base_url, Settings.from_environment()))

@@ -1,0 +1,31 @@
+"""Settings are read once, from the environment, and a wrong one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmws.errors import SettingsError
+from llmws.settings import Settings
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    settings = Settings.from_environment({})
+    assert settings.port is None
+    assert settings.database_url == f"sqlite:///{settings.data / 'llmws.db'}"
+
+
+def test_values_are_parsed() -> None:
+    settings = Settings.from_environment({"LLMWS_DATA": "~/x", "LLMWS_EMBEDDED": "0", "LLMWS_IDLE_EXIT_S": "1.5"})
+    assert (settings.data, settings.embedded, settings.idle_exit_s) == (Path("~/x").expanduser(), False, 1.5)
+
+
+def test_the_data_folder_follows_the_desktop_s_rule() -> None:
+    assert Settings.from_environment({"XDG_DATA_HOME": "/d"}).data == Path("/d/llmws")
+
+
+@pytest.mark.parametrize(("name", "value"), [("LLMWS_PORT", "many"), ("LLMWS_EMBEDDED", "perhaps")])
+def test_a_wrong_value_names_the_variable_and_the_remedy(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is '{value}'. Set it to"):
+        Settings.from_environment({name: value})
