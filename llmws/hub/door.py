@@ -51,7 +51,7 @@ class DoorHandler(JupyterHandler):
         try:
             async with (
                 http.new_client(base_url, headers=headers, proxies=False, connections=1) as client,
-                client.stream("GET", f"/door/{path}", params=self.request.query) as response,
+                client.stream("GET", f"/door/{path}?{self.request.query}") as response,
             ):
                 await self._pass_on(response)
         except http.HTTPError as error:

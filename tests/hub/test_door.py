@@ -1,0 +1,144 @@
+"""The door forwards bytes, and nothing else: no cookie, no token, no path but its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import pytest
+
+BODY = b"0123456789" * 200_000
+
+
+class StandIn(BaseHTTPRequestHandler):
+    """Stands in for the service: remembers what reached it."""
+
+    seen: ClassVar[list[tuple[str, dict[str, str]]]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        refused = "missing" in self.path
+        body = b'{"error": {"code": "not_found"}}' if refused else BODY
+        self.send_response(404 if refused else 200)
+        self.send_header("Content-Type", "text/markdown")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Disposition", 'attachment; filename="chat.md"')
+        self.send_header("Set-Cookie", "stolen=1")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the test's output quiet."""
+
+
+class Server(NamedTuple):
+    port: int
+    token: str
+
+    def get(self, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", f"/base/{path}", headers=headers)
+        response = connection.getresponse()
+        return response, response.read()
+
+    def open(self, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+        return self.get(path, Authorization=f"token {self.token}", **headers)
+
+
+@pytest.fixture(scope="module")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real Jupyter Server with the door, in front of a stand-in for the service."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    service = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
+    threading.Thread(target=service.serve_forever, daemon=True).start()
+    token = secrets.token_hex(16)
+    environment = {
+        **os.environ,
+        "LLMWS_URL": f"http://127.0.0.1:{service.server_port}",
+        "JUPYTER_TOKEN": token,
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+    }
+    options = ["--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0", "--ServerApp.base_url=/base/"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyter_server", *options, f"--ServerApp.root_dir={folder}"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield Server(_port_of(folder, process), token)
+    finally:
+        process.terminate()
+        process.wait(20)
+        service.shutdown()
+        service.server_close()
+
+
+def _port_of(folder: Path, process: subprocess.Popen[bytes]) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for info in folder.glob("runtime/jpserver-*.json"):
+            return int(json.loads(info.read_text())["port"])
+        assert process.poll() is None, (folder / "log").read_text()
+        time.sleep(0.05)
+    raise AssertionError((folder / "log").read_text())
+
+
+def test_a_download_passes_whole_and_named(jupyter: Server) -> None:
+    response, body = jupyter.open("llmws/chats/1/download?ticket=t%20t&format=md")
+    assert (response.status, body == BODY) == (200, True)
+    assert response.headers["Content-Disposition"] == 'attachment; filename="chat.md"'
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert StandIn.seen[-1][0] == "/door/chats/1/download?ticket=t%20t&format=md"
+
+
+def test_cookies_and_tokens_stop_at_the_door(jupyter: Server) -> None:
+    response, _ = jupyter.open("llmws/chats/1/download?ticket=t", Cookie="session=secret", Range="bytes=0-3")
+    _, headers = StandIn.seen[-1]
+    assert not {"cookie", "authorization"} & set(headers)
+    assert jupyter.token not in str(headers)
+    assert headers["range"] == "bytes=0-3"
+    assert "stolen" not in str(response.headers)
+
+
+def test_a_refusal_of_the_service_reaches_the_browser(jupyter: Server) -> None:
+    response, body = jupyter.open("llmws/missing?ticket=t")
+    assert (response.status, json.loads(body)["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "llmws/../api/chats",
+        "llmws/a/../../api/chats",
+        "llmws/%2e%2e/api/chats",
+        "llmws/a%2f..%2fapi",
+        "llmws//api",
+        "llmws/a%5c..%5capi",
+    ],
+)
+def test_no_path_leads_past_the_door(jupyter: Server, path: str) -> None:
+    before = len(StandIn.seen)
+    response, _ = jupyter.open(path)
+    assert response.status in (400, 404)
+    assert all(seen.startswith("/door/") and ".." not in seen for seen, _ in StandIn.seen[before:])
+    assert len(StandIn.seen) == before
+
+
+def test_who_has_not_signed_in_does_not_pass(jupyter: Server) -> None:
+    before = len(StandIn.seen)
+    response, _ = jupyter.get("llmws/chats/1/download?ticket=t")
+    assert response.status in (302, 403)
+    assert len(StandIn.seen) == before
