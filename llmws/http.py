@@ -6,18 +6,43 @@ Providers and our own client share it; whoever wants another library or transpor
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from functools import cache
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import httpx
 from httpx_sse import EventSource
 
-__all__ = ["AsyncClient", "HTTPError", "Response", "ServerSentEvent", "TimeoutException", "events", "new_client"]
+__all__ = [
+    "AsyncClient",
+    "EventStream",
+    "HTTPError",
+    "Response",
+    "ServerSentEvent",
+    "TimeoutException",
+    "TooLarge",
+    "events",
+    "failure",
+    "is_address",
+    "new_client",
+    "read_text",
+    "timeout",
+]
 
 AsyncClient = httpx.AsyncClient
 HTTPError = httpx.HTTPError
 Response = httpx.Response
 TimeoutException = httpx.TimeoutException
+
+Failure = Literal["address", "name", "refused", "tls", "proxy", "unreachable", "busy", "silent", "too_large", "broken"]
+MEBIBYTE = 1 << 20
+
+
+class TooLarge(HTTPError):
+    """A server sent more than anyone should read."""
 
 
 class ServerSentEvent(NamedTuple):
@@ -27,6 +52,11 @@ class ServerSentEvent(NamedTuple):
 
     def json(self) -> Any:
         return json.loads(self.data)
+
+
+def timeout(idle_s: float | None, connect_s: float = 5.0) -> httpx.Timeout:
+    """Time-outs whose read part is an idle one: every byte, a keep-alive too, resets it; None waits for ever."""
+    return httpx.Timeout(idle_s, connect=connect_s, pool=connect_s)
 
 
 def new_client(
@@ -47,14 +77,125 @@ def new_client(
     return httpx.AsyncClient(
         base_url=base_url,
         headers=headers,
-        timeout=httpx.Timeout(idle_s, connect=connect_s, pool=connect_s),
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        timeout=timeout(idle_s, connect_s),
+        # llama.cpp hangs up after 5 idle seconds, which is also httpx's limit: a request sent in that moment is lost.
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=4.0),
+        verify=_certificates(),
         trust_env=proxies,
         follow_redirects=False,
     )
 
 
-async def events(response: Response) -> AsyncIterator[ServerSentEvent]:
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes 40 ms, which each client would spend again."""
+    return httpx.create_ssl_context()
+
+
+def is_address(url: str) -> bool:
+    """Whether `url` names a server that can be asked over HTTP.
+
+    Example:
+        >>> is_address("http://localhost:8000/v1"), is_address("localhost:8000"), is_address("http://h:99999")
+        (True, False, False)
+    """
+    if any(character.isspace() for character in url):
+        return False
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) < 65_536
+
+
+async def events(response: Response) -> AsyncGenerator[ServerSentEvent, None]:
     """The server-sent events of an open `response`; comments are skipped, an unfinished last event is dropped."""
-    async for event in EventSource(response).aiter_sse():
-        yield ServerSentEvent(event.id, event.event, event.data)
+    async with aclosing(EventSource(response).aiter_sse()) as source:
+        async for event in source:
+            yield ServerSentEvent(event.id, event.event, event.data)
+
+
+class EventStream:
+    """The server-sent events of a server that we do not know: whatever content type it claims, a last event without
+    its blank line counts, and what never becomes an event has a limit.
+
+    After `events` is exhausted, `text` is what came instead of any event: a JSON body where a stream was asked for.
+    """
+
+    # `EventSource` insists on the content type; compatible servers send any.
+    headers: ClassVar = httpx.Headers({"content-type": "text/event-stream"})
+
+    def __init__(self, response: Response, *, limit: int = 8 * MEBIBYTE) -> None:
+        response.encoding = "utf-8-sig"
+        self._response = response
+        self._limit = limit
+        self._pending = 0
+        self._texts: list[str] | None = []
+
+    @property
+    def text(self) -> str | None:
+        """What came, without comments; None when there were events."""
+        if self._texts is None:
+            return None
+        lines = "".join(self._texts).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        return "\n".join(line for line in lines if not line.startswith(":"))
+
+    async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
+        async with aclosing(EventSource(cast(Response, self)).aiter_sse()) as source:
+            async for event in source:
+                self._texts, self._pending = None, 0
+                yield ServerSentEvent(event.id, event.event, event.data)
+
+    async def aiter_text(self) -> AsyncGenerator[str, None]:
+        """What `EventSource` reads."""
+        async with aclosing(cast(AsyncGenerator[str, None], self._response.aiter_text())) as source:
+            async for text in source:
+                self._pending += len(text)
+                if self._pending > self._limit:
+                    raise TooLarge(f"more than {self._limit // MEBIBYTE} MiB without an event")
+                if self._texts is not None:
+                    self._texts.append(text)
+                yield text
+        yield "\n\n"
+
+
+async def read_text(response: Response, limit: int = MEBIBYTE) -> str:
+    """The body of an open `response`, as far as `limit` characters."""
+    texts: list[str] = []
+    async with aclosing(cast(AsyncGenerator[str, None], response.aiter_text())) as source:
+        async for text in source:
+            texts.append(text)
+            limit -= len(text)
+            if limit <= 0:
+                break
+    return "".join(texts)
+
+
+def failure(error: HTTPError) -> Failure:
+    """What kind of failure `error` is, in words that do not depend on the library.
+
+    `silent` is an idle time-out, `busy` a client with no connection left, `broken` anything after the connection stood.
+    """
+    kinds: list[tuple[type[BaseException], Failure]] = [
+        (TooLarge, "too_large"),
+        (httpx.UnsupportedProtocol, "address"),
+        (httpx.ProxyError, "proxy"),
+        (httpx.PoolTimeout, "busy"),
+        (httpx.ConnectTimeout, "unreachable"),
+        (httpx.TimeoutException, "silent"),
+        (ssl.SSLError, "tls"),
+        (socket.gaierror, "name"),
+        (ConnectionRefusedError, "refused"),
+        (httpx.ConnectError, "unreachable"),
+    ]
+    causes = list(_causes(error))
+    return next((kind for cls, kind in kinds if any(isinstance(cause, cls) for cause in causes)), "broken")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for member in error.exceptions:
+                yield from _causes(member)
+        error = error.__cause__ or error.__context__

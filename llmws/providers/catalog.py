@@ -1,0 +1,110 @@
+"""Vendors as data: a row of `catalog.toml` says which wire a vendor speaks, where, and what it does differently.
+
+Whose key opens it is not known here: `open_provider` is told.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from ..errors import ProviderError, SettingsError
+from ..http import AsyncClient
+from .base import Provider
+from .echo import Echo
+from .openai_chat import OpenAIChat, Quirks
+
+CATALOG = Path(__file__).with_name("catalog.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A row of the catalogue; the fields are described in `catalog.toml`."""
+
+    id: str
+    name: str
+    wire: Literal["openai_chat", "echo"]
+    base_url: str = ""
+    needs_key: bool = True
+    key_hint: str = ""
+    docs: str = ""
+    quirks: Quirks = field(default_factory=Quirks)
+
+
+def load(path: Path | None = None) -> dict[str, Vendor]:
+    """The vendors by id: those that come along, then those of the file `path`, which win.
+
+    A file that is not there, is no TOML or says what no row can say is a `SettingsError` that names the place.
+
+    Example:
+        >>> load()["deepseek"].base_url
+        'https://api.deepseek.com'
+    """
+    vendors = _read(CATALOG)
+    return vendors if path is None else vendors | _read(path)
+
+
+def open_provider(
+    vendor: Vendor, key: str | None = None, *, base_url: str | None = None, client: AsyncClient | None = None
+) -> Provider:
+    """The provider that speaks to `vendor` with `key`; close it with `aclose`.
+
+    Args:
+        base_url: another address than the row's; needed where the row has none.
+        client: see `OpenAIChat`.
+
+    Example:
+        >>> open_provider(load()["echo"]).name
+        'Echo'
+    """
+    if vendor.wire == "echo":
+        return Echo(vendor.name)
+    if vendor.needs_key and not key:
+        raise ProviderError(f"{vendor.name} wants a key.", remedy="Give it one in its settings.", code="provider_auth")
+    return OpenAIChat(vendor.name, base_url or vendor.base_url, key, quirks=vendor.quirks, client=client)
+
+
+def _read(path: Path) -> dict[str, Vendor]:
+    try:
+        rows = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"The providers' file {path} cannot be read: {error.strerror}.", remedy="Correct LLMWS_PROVIDERS."
+        ) from error
+    except ValueError as error:
+        raise SettingsError(f"{path} is not TOML: {error}.", remedy="Correct that line.") from error
+    return {name: _vendor(name, row, f"{path}, [{name}]") for name, row in rows.items()}
+
+
+def _vendor(name: str, row: Any, place: str) -> Vendor:
+    if not isinstance(row, Mapping) or not isinstance(row.get("quirks", {}), Mapping):
+        raise SettingsError(f"{place}: this is not a table.", remedy="Give each vendor a table of its own.")
+    quirks = _build(Quirks, row.get("quirks", {}), f"{place}, quirks")
+    return _build(Vendor, {**row, "id": name, "quirks": quirks}, place)
+
+
+def _build(cls: Any, row: Mapping[str, Any], place: str) -> Any:
+    """A `cls` of the values in `row`, each checked against the type of its field."""
+    hints = get_type_hints(cls)
+    for name, value in row.items():
+        if name not in hints:
+            raise SettingsError(f"{place}: {name!r} is not known.", remedy=f"It knows {', '.join(hints)}.")
+        if wanted := _misfit(value, hints[name]):
+            raise SettingsError(f"{place}: {name} is {value!r}.", remedy=f"It must be {wanted}.")
+    for name in (f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING):
+        if name not in row:
+            raise SettingsError(f"{place}: {name} is missing.", remedy="Add it.")
+    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
+
+
+def _misfit(value: Any, hint: Any) -> str:
+    """What `value` should have been; empty where it fits."""
+    if get_origin(hint) is Literal:
+        return "" if value in get_args(hint) else f"one of {', '.join(map(repr, get_args(hint)))}"
+    if get_origin(hint) is tuple:
+        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return "" if fits else "a list of texts"
+    return "" if isinstance(value, hint) else {bool: "true or false"}.get(hint, "a text")

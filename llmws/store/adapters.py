@@ -1,0 +1,63 @@
+"""Adapters: what a fine-tune left that can be served on top of its base, under a model id of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, delete, insert, select
+
+from ..errors import Conflict, NotFound
+from . import tables
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A tuned model. `id` is its model id, the same for everybody; `path` is the file that is served."""
+
+    id: str
+    owner: str
+    base: str
+    job_id: str | None
+    path: str
+    created_at: float
+
+
+def add(connection: Connection, owner: str, id: str, base: str, job_id: str | None, path: str) -> Adapter:
+    """Record an adapter; the same one again is returned as it is, another of the same id is a `Conflict`."""
+    row = connection.execute(select(tables.adapters).where(tables.adapters.c.id == id)).one_or_none()
+    if row is None:
+        adapter = Adapter(id, owner, base, job_id, path, time.time())
+        connection.execute(insert(tables.adapters).values(asdict(adapter)))
+        return adapter
+    known = Adapter(**row._mapping)
+    if (known.owner, known.base, known.job_id, known.path) != (owner, base, job_id, path):
+        raise Conflict(f"There already is a model {id!r}.", remedy="Choose another name.")
+    return known
+
+
+def get(connection: Connection, owner: str, id: str) -> Adapter:
+    """The adapter, or `NotFound` where `owner` has none of this id."""
+    columns = tables.adapters.c
+    row = connection.execute(select(tables.adapters).where(columns.id == id, columns.owner == owner)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no tuned model {id!r}.")
+    return Adapter(**row._mapping)
+
+
+def served(connection: Connection) -> Sequence[Adapter]:
+    """Every owner's adapters, oldest first: what a server next to the base has to load."""
+    statement = select(tables.adapters).order_by(tables.adapters.c.created_at, tables.adapters.c.id)
+    return [Adapter(**row._mapping) for row in connection.execute(statement)]
+
+
+def remove(connection: Connection, owner: str, id: str) -> None:
+    """Forget the adapter; its file stays."""
+    get(connection, owner, id)
+    connection.execute(delete(tables.adapters).where(tables.adapters.c.id == id))
+
+
+def list(connection: Connection, owner: str) -> Sequence[Adapter]:  # noqa: A001 - the noun's word for it
+    """The owner's adapters, oldest first."""
+    return [adapter for adapter in served(connection) if adapter.owner == owner]

@@ -1,0 +1,108 @@
+"""Messages of chats, and the answers of one-off generations, as rows of a tree: each knows its parent.
+
+What a message says is `llmws.messages.Message`, kept whole as JSON; this module only knows where it belongs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, literal, select, update
+
+from ..errors import InvalidRequest, NotFound
+from ..messages import Message
+from . import chats, tables
+from .paging import checked_limit
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message where it stands. `generation_id` names the generation that wrote it, `chat_id` is None for one-offs."""
+
+    id: str
+    owner: str
+    chat_id: str | None
+    parent_id: str | None
+    generation_id: str | None
+    message: Message
+    created_at: float
+
+
+def append(
+    connection: Connection,
+    owner: str,
+    id: str,
+    message: Message,
+    *,
+    chat_id: str | None = None,
+    generation_id: str | None = None,
+) -> ChatMessage:
+    """Put `message` below the chat's head and make it the head; without a chat it stands alone.
+
+    Where `owner` already has a message of this id (the request was repeated), that one is returned.
+    """
+    if (known := _find(connection, owner, id)) is not None:
+        return known
+    parent_id = chats.get(connection, owner, chat_id).head_id if chat_id is not None else None
+    row = ChatMessage(id, owner, chat_id, parent_id, generation_id, message, time.time())
+    values = {column.name: getattr(row, column.name) for column in tables.messages.c if column.name != "body"}
+    connection.execute(insert(tables.messages).values(**values, body=message.to_dict()))
+    if chat_id is not None:
+        chats.update(connection, owner, chat_id, head_id=id)
+    return row
+
+
+def get(connection: Connection, owner: str, id: str) -> ChatMessage:
+    """The message, or `NotFound` where `owner` has none of this id."""
+    found = _find(connection, owner, id)
+    if found is None:
+        raise NotFound("There is no such message.")
+    return found
+
+
+def path(connection: Connection, owner: str, chat_id: str) -> list[ChatMessage]:
+    """The messages from the first to the head: what a model is given."""
+    return _climb(connection, chats.get(connection, owner, chat_id).head_id, chat_id, None)
+
+
+def page(
+    connection: Connection, owner: str, chat_id: str, limit: int = 50, cursor: str | None = None
+) -> tuple[list[ChatMessage], str | None]:
+    """The last `limit` messages up to the head, oldest first, and the cursor that leads to older ones."""
+    chat = chats.get(connection, owner, chat_id)
+    found = _climb(connection, cursor or chat.head_id, chat_id, checked_limit(limit))
+    if cursor and not found:
+        raise InvalidRequest("That is not a cursor of this chat.", remedy="Begin again without one.")
+    return found, found[0].parent_id if found else None
+
+
+def set_body(connection: Connection, id: str, message: Message) -> None:
+    """Replace what the message says: an answer has ended."""
+    connection.execute(update(tables.messages).where(tables.messages.c.id == id).values(body=message.to_dict()))
+
+
+def _climb(connection: Connection, start: str | None, chat_id: str, limit: int | None) -> list[ChatMessage]:
+    """Up to `limit` messages that lead down to `start`, oldest first."""
+    if start is None:
+        return []
+    table = tables.messages
+    climb = (select(table, literal(1).label("depth")).where(table.c.id == start, table.c.chat_id == chat_id)).cte(
+        "climb", recursive=True
+    )
+    above = select(table, climb.c.depth + 1).where(table.c.id == climb.c.parent_id)
+    climb = climb.union_all(above if limit is None else above.where(climb.c.depth < limit))
+    return [_message(row) for row in connection.execute(select(climb).order_by(climb.c.depth.desc()))]
+
+
+def _find(connection: Connection, owner: str, id: str) -> ChatMessage | None:
+    columns = tables.messages.c
+    row = connection.execute(select(tables.messages).where(columns.id == id, columns.owner == owner)).one_or_none()
+    return None if row is None else _message(row)
+
+
+def _message(row: Row[Any]) -> ChatMessage:
+    values = dict(row._mapping)
+    values.pop("depth", None)
+    return ChatMessage(message=Message.from_dict(values.pop("body")), **values)

@@ -1,0 +1,170 @@
+"""The tables, in types that SQLite and PostgreSQL share: text, JSON, epoch seconds as doubles, ids of 32 characters.
+
+What is here is today's shape; how an older database gets there stands in `migrations/`, and a test compares the two.
+
+Two references are not foreign keys because they would close a circle, which PostgreSQL cannot create in one step:
+`chats.head_id` and `messages.generation_id`. `usage` refers to nothing: what was spent outlives what it was spent on.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
+
+# Names that do not depend on the database, so that a migration can drop a constraint by its name.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_ID = String(32)
+_NAME = String(255)
+
+chats = Table(
+    "chats",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("model", _NAME, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("head_id", _ID),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("deleted_at", Double),
+    Index(None, "owner", "updated_at", "id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("chat_id", _ID, ForeignKey("chats.id"), index=True),
+    Column("parent_id", _ID, ForeignKey("messages.id")),
+    Column("generation_id", _ID),
+    Column("body", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("chat_id", _ID, ForeignKey("chats.id")),
+    Column("message_id", _ID, ForeignKey("messages.id"), nullable=False),
+    Column("model", _NAME, nullable=False),
+    Column("provider", _NAME, nullable=False),
+    Column("purpose", _NAME, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("finish_reason", String(32)),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+)
+
+# Written out rather than bound, because only so can SQLite see that the index below answers the question.
+is_running = generations.c.state == literal_column("'running'")
+
+# Finds what runs, and allows a chat one answer at a time whatever happens above.
+Index(
+    "uq_generations_running", generations.c.chat_id, unique=True, sqlite_where=is_running, postgresql_where=is_running
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("generation_id", _ID, ForeignKey("generations.id"), primary_key=True),
+    Column("first_seq", Integer, primary_key=True, autoincrement=False),
+    Column("last_seq", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("body", JSON, nullable=False),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("generation_id", _ID),
+    Column("provider", _NAME, nullable=False),
+    Column("model", _NAME, nullable=False),
+    Column("purpose", _NAME, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("output_tokens", Integer, nullable=False),
+    Column("reasoning_tokens", Integer, nullable=False),
+    Column("cache_read_tokens", Integer, nullable=False),
+    Column("cache_write_tokens", Integer, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("first_token_s", Double),
+    Column("total_s", Double),
+    Column("outcome", String(32), nullable=False),
+    Column("cost", Double),
+    Column("currency", String(8)),
+    Column("notebook", Text),
+    Column("cell", Text),
+    Column("created_at", Double, nullable=False),
+    Index(None, "owner", "created_at", "id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("base", _NAME, nullable=False),
+    Column("dataset", Text, nullable=False),
+    Column("recipe", JSON, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("intent", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("accelerators", JSON, nullable=False),
+    Column("runner", _NAME),
+    Column("notebook", Text),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "owner", "created_at", "id"),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("job_id", _ID, ForeignKey("jobs.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("type", String(16), nullable=False),
+    Column("key", _NAME, nullable=False),
+    Column("body", JSON, nullable=False),
+    UniqueConstraint("job_id", "type", "key"),
+)
+
+adapters = Table(
+    "adapters",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("base", _NAME, nullable=False),
+    Column("job_id", _ID, ForeignKey("jobs.id", ondelete="SET NULL")),
+    Column("path", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
