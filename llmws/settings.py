@@ -91,6 +91,17 @@ class Settings:
         return self.data / "runs"
 
 
+def notebook(environment: Mapping[str, str] | None = None) -> str | None:
+    """The path of the notebook that this kernel runs for, as Jupyter Server tells it; not a setting, but told there."""
+    return (os.environ if environment is None else environment).get("JPY_SESSION_NAME") or None
+
+
+def desktop(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether a browser that is opened here has a screen to appear on."""
+    environment = os.environ if environment is None else environment
+    return sys.platform == "darwin" or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
+
+
 def table() -> str:
     """The settings as a Markdown table, for the docs."""
     rows = ["| variable | meaning | default |", "| --- | --- | --- |"]

@@ -1,4 +1,4 @@
-"""The docs say what the repository is: settings, the captioned tree, the commands of make, no foreign paths or hosts."""
+"""The docs say what the repository is: settings, the captioned tree, the commands of make; no foreign path or host."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def test_every_make_target_is_explained() -> None:
     assert targets == explained
 
 
-@pytest.mark.parametrize("pattern", [r"pypi\.org|pythonhosted\.org|npmjs\.org|deb\.debian\.org", r"(?<![\w.])/(work|farm)/"])
+@pytest.mark.parametrize(
+    "pattern", [r"pypi\.org|pythonhosted\.org|npmjs\.org|deb\.debian\.org", r"(?<![\w.])/(work|farm)/"]
+)
 def test_no_registry_host_and_no_path_of_a_machine(pattern: str) -> None:
     here = Path(__file__).relative_to(ROOT)
     found = [

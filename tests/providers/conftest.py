@@ -38,6 +38,7 @@ class Upstream:
     _headers: dict[str, str] = field(default_factory=dict)
     _parts: Sequence[bytes | asyncio.Event] = ()
     _then: str = "end"
+    _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def answers(
         self,
@@ -55,10 +56,18 @@ class Upstream:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        if task := asyncio.current_task():
+            self._tasks.append(task)
+        # Python 3.11 reports a cancelled handler as an error in its own callback.
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while await self._exchange(reader, writer):
                 continue
         writer.close()
+
+    async def hang_up(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -93,6 +102,7 @@ async def upstream() -> AsyncIterator[Upstream]:
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     yield upstream
     server.close()
+    await upstream.hang_up()
 
 
 def chunk(delta: dict[str, Any] | None = None, finish_reason: str | None = None, **more: Any) -> str:

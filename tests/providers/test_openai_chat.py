@@ -237,6 +237,18 @@ async def test_text_arrives_while_the_server_still_speaks(make: Make, upstream: 
     assert heard == ["Now", ", then"]
 
 
+async def test_what_might_have_become_a_tag_is_not_lost(make: Make, upstream: Upstream) -> None:
+    upstream.answers(chunk({"content": "<thi"}), chunk({}, "stop"), DONE)
+    assert assemble(await read(make())).text == "<thi"
+
+
+async def test_blank_space_before_reasoning_and_calls_is_no_text(make: Make, upstream: Upstream) -> None:
+    call = {"index": 0, "id": "c1", "function": {"name": "look", "arguments": "{}"}}
+    deltas = ({"content": "\n"}, {"reasoning": "Hm."}, {"tool_calls": [call]})
+    upstream.answers(*(chunk(delta) for delta in deltas), chunk({}, "tool_calls"), DONE)
+    assert [part.type for part in assemble(await read(make())).parts] == ["reasoning", "tool_call"]
+
+
 @pytest.mark.parametrize(
     ("word", "reason"),
     [("length", "length"), ("function_call", "tool_calls"), ("content_filter", "content_filter"), ("eos", "stop")],

@@ -57,7 +57,7 @@ EXPECTED = {
         usage=Usage(210, 48),
     ),
     "deepseek": Told(
-        "9.8 is greater, <think> of that.", "9.8 is 9.80, 比 9.11 大。", usage=Usage(17, 30, reasoning_tokens=21)
+        "<think> aside, 9.8 is greater.", "9.8 is 9.80, 比 9.11 大。", usage=Usage(17, 30, reasoning_tokens=21)
     ),
     "vllm": Told("Four.", "Two and two.", usage=Usage(12, 8)),
     "qwen": Told("我是通义千问。", "用户问我是谁。", usage=Usage(10, 360, reasoning_tokens=255)),

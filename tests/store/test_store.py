@@ -136,32 +136,39 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     refused(tmp_path / "data" / "llmws.db", "cannot be opened", "LLMWS_DATA")
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that others may reach, unlike pytest's own."""
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
 @contextmanager
-def without_rights() -> Iterator[Path]:
-    """A folder of somebody who is not root (whom nothing stops), while we are that person."""
-    with TemporaryDirectory() as folder:
-        if os.geteuid() == 0:
-            os.chown(folder, NOBODY, -1)
-            os.seteuid(NOBODY)
-        try:
-            yield Path(folder)
-        finally:
-            if os.getuid() == 0:
-                os.seteuid(0)
-            Path(folder).chmod(0o700)
+def without_rights(folder: Path) -> Iterator[None]:
+    """Be the folder's owner, but not root, whom nothing stops."""
+    if os.geteuid() == 0:
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, NOBODY, -1)
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        folder.chmod(0o700)
 
 
-def test_a_folder_that_cannot_be_written() -> None:
-    with without_rights() as folder:
+def test_a_folder_that_cannot_be_written(folder: Path) -> None:
+    with without_rights(folder):
         folder.chmod(0o500)
         refused(folder / "llmws.db", "cannot be opened: Permission denied", "LLMWS_DATA")
         refused(folder / "new" / "llmws.db", "cannot be opened: Permission denied", "LLMWS_DATA")
 
 
-def test_a_database_that_cannot_be_written() -> None:
-    with without_rights() as folder:
-        file = folder / "llmws.db"
-        reopened(file).close()
+def test_a_database_that_cannot_be_written(folder: Path) -> None:
+    file = folder / "llmws.db"
+    reopened(file).close()
+    with without_rights(folder):
         file.chmod(0o400)
         refused(file, "cannot be opened: Permission denied", "LLMWS_DATA")
         file.chmod(0o600)

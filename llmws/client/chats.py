@@ -1,0 +1,267 @@
+"""Conversations that are kept, from a cell: `client.chats` and the `Chat`s it gives."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from ..errors import InvalidRequest
+from ..messages import Message, Parameters, StreamEvent
+from .answers import Answer, shown
+from .origin import of_cell
+
+if TYPE_CHECKING:
+    import pandas
+
+    from .client import Client
+
+_PAGE = 100
+
+
+class Choices(TypedDict, total=False):
+    """`Parameters` as keywords: ``client.chat("…", temperature=0)``."""
+
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    seed: int | None
+    stop: tuple[str, ...]
+    reasoning_effort: Literal["none", "low", "medium", "high"] | None
+    extra: dict[str, Any]
+
+
+def chosen(parameters: Parameters | None, choices: Choices) -> Parameters | None:
+    """`parameters` with `choices` laid over them; a name that does not exist is an `InvalidRequest`.
+
+    Example:
+        >>> chosen(Parameters(seed=1), {"temperature": 0}).to_dict()
+        {'temperature': 0, 'seed': 1}
+    """
+    unknown = sorted(set(choices) - set(Choices.__annotations__))
+    if unknown:
+        raise InvalidRequest(
+            f"There is no parameter {', '.join(unknown)}.",
+            remedy=f"There are {', '.join(Choices.__annotations__)}; what only one provider knows goes into `extra`.",
+        )
+    if isinstance(stop := choices.get("stop"), str):
+        choices = {**choices, "stop": (stop,)}
+    return replace(parameters or Parameters(), **choices) if choices else parameters
+
+
+class Chat:
+    """A conversation. The service keeps it; this is a view of it.
+
+    Example:
+        >>> chat = client.chats.create(model="echo", title="First steps")
+        >>> chat.send("Hello").text
+        Hello
+        'Hello'
+        >>> [message.role for message in chat.messages()]
+        ['user', 'assistant']
+    """
+
+    id: str
+    title: str
+    model: str
+    system: str | None
+    parameters: Parameters
+
+    def __init__(self, client: Client, about: dict[str, Any]) -> None:
+        self._client = client
+        self._take(about)
+
+    def send(
+        self,
+        text: str,
+        model: str | None = None,
+        *,
+        parameters: Parameters | None = None,
+        show: bool = True,
+        **choices: Unpack[Choices],
+    ) -> Message:
+        """Ask, write the answer to stdout while it comes, and return it.
+
+        Args:
+            model: another than the chat's, for this answer.
+            show: False returns the answer only.
+
+        Raises:
+            Conflict: an answer is already running in this chat.
+            ProviderError: the model's server refused or broke off.
+
+        Example:
+            >>> client.chats.create(model="echo").send("And at dusk?", show=False).text
+            'And at dusk?'
+        """
+        return shown(self._client.loop, self._answer(text, model, chosen(parameters, choices)), show)
+
+    def stream(
+        self,
+        text: str,
+        model: str | None = None,
+        *,
+        parameters: Parameters | None = None,
+        **choices: Unpack[Choices],
+    ) -> Iterator[StreamEvent]:
+        """Ask, and yield the events of the answer as they come; leaving the loop early cancels the answer.
+
+        Example:
+            >>> [event.type for event in client.chats.create(model="echo").stream("Hi")][-1]
+            'end'
+        """
+        answer = self._answer(text, model, chosen(parameters, choices))
+        with contextlib.closing(self._client.loop.iterate(answer.events())) as events:
+            yield from events
+
+    def messages(self) -> list[Message]:
+        """All that was said, oldest first.
+
+        Example:
+            >>> client.chats.create(model="echo").messages()
+            []
+        """
+        found: list[Message] = []
+        cursor = None
+        while True:
+            page = self._client.run(self._client.api.messages(self.id, _PAGE, cursor))
+            found = [item["message"] for item in page["items"]] + found
+            if not (cursor := page["next_cursor"]):
+                return found
+
+    def rename(self, title: str) -> None:
+        """Give the chat another title.
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> chat.rename("Colours of the sky")
+            >>> chat.title
+            'Colours of the sky'
+        """
+        self._take(self._client.run(self._client.api.update_chat(self.id, title=title)))
+
+    def delete(self) -> None:
+        """Take the chat from the list; `restore` undoes it.
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> chat.delete()
+            >>> chat.id in list(client.chats.list().id)
+            False
+        """
+        self._client.run(self._client.api.delete_chat(self.id))
+
+    def restore(self) -> None:
+        """Undo `delete`.
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> chat.delete()
+            >>> chat.restore()
+            >>> chat.id in list(client.chats.list().id)
+            True
+        """
+        self._take(self._client.run(self._client.api.restore_chat(self.id)))
+
+    def _answer(self, text: str, model: str | None, parameters: Parameters | None) -> Answer:
+        origin = of_cell()
+
+        async def ask() -> dict[str, Any]:
+            sent = await self._client.api.send(self.id, text, model, parameters, origin=origin)
+            if not self.title:
+                self._take(await self._client.api.chat(self.id))
+            return sent["generation"]
+
+        return Answer(self._client.api, ask)
+
+    def _take(self, about: dict[str, Any]) -> None:
+        self.id, self.title, self.model = about["id"], about["title"], about["model"]
+        self.system = about.get("system")
+        self.parameters = Parameters.from_dict(about.get("parameters") or {})
+
+    def __repr__(self) -> str:
+        return f"Chat({self.title!r}, model={self.model!r}, id={self.id!r})"
+
+
+class Chats:
+    """The conversations of the person who is connected: ``client.chats``.
+
+    Example:
+        >>> client.chats.create(model="echo", title="Sky").send("Why is it blue?").role
+        Why is it blue?
+        'assistant'
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def create(
+        self,
+        model: str | None = None,
+        system: str | None = None,
+        title: str | None = None,
+        *,
+        parameters: Parameters | None = None,
+        **choices: Unpack[Choices],
+    ) -> Chat:
+        """Begin a conversation.
+
+        Args:
+            model: an id of `client.models()`; by default the first that is ready.
+            system: what the model shall always keep in mind.
+            title: by default taken from the first question.
+
+        Raises:
+            NotFound: there is no such model.
+
+        Example:
+            >>> client.chats.create(model="echo", system="Be brief.", title="Sky")
+            Chat('Sky', model='echo', id='...')
+        """
+        wanted = self._client.model(model)
+        about = self._client.api.create_chat(wanted, title, system, chosen(parameters, choices))
+        return Chat(self._client, self._client.run(about))
+
+    def open(self, id: str) -> Chat:
+        """The conversation with this id; a `NotFound` where there is none.
+
+        Example:
+            >>> client.chats.open(client.chats.create(model="echo", title="Sky").id).title
+            'Sky'
+        """
+        return Chat(self._client, self._client.run(self._client.api.chat(id)))
+
+    def list(self, query: str | None = None, limit: int | None = None) -> pandas.DataFrame:
+        """The conversations, the last changed first.
+
+        Args:
+            query: only those whose title holds it.
+            limit: only so many.
+
+        Returns:
+            DataFrame: id, title, model, created_at, updated_at (with time zone), running (a generation's id or None).
+
+        Example:
+            >>> chat = client.chats.create(model="echo", title="Sky")
+            >>> client.chats.list(limit=1).title[0]
+            'Sky'
+        """
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while limit is None or len(found) < limit:
+            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
+            page = self._client.run(self._client.api.chats(size, cursor, query))
+            found += page["items"]
+            if not (cursor := page["next_cursor"]):
+                break
+        return _frame(found)
+
+
+def _frame(chats: list[dict[str, Any]]) -> pandas.DataFrame:
+    import pandas  # half a second that only who asks for a table pays
+
+    frame = pandas.DataFrame(chats, columns=["id", "title", "model", "created_at", "updated_at", "running"])
+    for column in ("created_at", "updated_at"):
+        frame[column] = pandas.to_datetime(frame[column].astype(float), unit="s", utc=True)
+    return frame

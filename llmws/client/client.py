@@ -1,0 +1,225 @@
+"""`connect` and the `Client`: what a person types in a cell, as plain calls over `Api`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from ..errors import Error, Unavailable
+from ..http import HTTPError
+from ..messages import Message, Parameters
+from ..settings import Settings
+from .answers import Answer, shown
+from .api import Api
+from .bridge import Bridge, bridge
+from .chats import Chats, Choices, chosen
+from .finding import Address, Finder, Given, Local
+from .origin import of_cell
+
+if TYPE_CHECKING:
+    import pandas
+
+T = TypeVar("T")
+
+_MODEL_COLUMNS = ["id", "provider", "context", "vision", "tools", "reasoning", "input_price", "output_price"]
+_MODEL_COLUMNS += ["currency", "checked_at", "state"]
+
+_CONNECTED: dict[Any, Client] = {}
+_CONNECTING = threading.Lock()
+
+
+def connect(url: str | None = None, token: str | None = None) -> Client:
+    """Find the service, or start it, and return a client for it.
+
+    In this order: `url`; the address in LLMWS_URL (a hub sets it); the running service of the data folder; else
+    one is started, which ends by itself when nothing uses it any more. Connecting twice gives the same client.
+
+    Raises:
+        ServiceError: it cannot be reached or started; the message says why and what helps.
+        VersionMismatch: the running service is newer than this client.
+
+    Example:
+        >>> client = llmws.connect()
+        >>> client.chat("Why is the sky blue?", model="echo").finish_reason
+        Why is the sky blue?
+        'stop'
+    """
+    settings = Settings.from_environment()
+    if token is None:
+        token = settings.token
+    address = url or settings.url
+    finder: Finder = Given(address, token) if address else Local(settings)
+    key = (address, token) if address else settings
+    with _CONNECTING:
+        if isinstance(finder, Given):
+            bridge().run(finder.check())
+        found = bridge().run(finder.address(start="always"))
+        client = _CONNECTED.get(key)
+        if client is None or client.closed:
+            client = _CONNECTED[key] = Client(finder, found)
+        client.api.address = found
+        return client
+
+
+class Client:
+    """A connection to the service; `connect` makes it.
+
+    Attributes:
+        api: the routes as asynchronous methods, for code that runs on `loop`.
+        loop: the bridge to the client's event loop.
+        chats: the conversations that are kept.
+
+    Example:
+        >>> client
+        Client('http://127.0.0.1:...')
+        >>> client.api.address.url == client.url
+        True
+    """
+
+    def __init__(self, finder: Finder, address: Address) -> None:
+        self.loop: Bridge = bridge()
+        self.api = Api(finder, address)
+        self.chats = Chats(self)
+        self.closed = False
+        self._presence: Future[None] = self.loop.submit(self._stay())
+
+    @property
+    def url(self) -> str:
+        """The service's address; it may change when the service restarts."""
+        return self.api.address.url
+
+    @property
+    def token(self) -> str | None:
+        """The token to ask with. It opens everything of yours in the service: keep it out of a notebook's output."""
+        return self.api.address.token
+
+    def models(self) -> pandas.DataFrame:
+        """The models that can be asked.
+
+        Returns:
+            DataFrame: id, provider, context (tokens), vision, tools, reasoning, input_price, output_price (missing
+            where unpriced), currency, checked_at, state.
+
+        Example:
+            >>> "echo" in list(client.models().id)
+            True
+        """
+        import pandas  # half a second that only who asks for a table pays
+
+        frame = pandas.DataFrame(self.run(self.api.models()), columns=_MODEL_COLUMNS)
+        frame["checked_at"] = pandas.to_datetime(frame["checked_at"].astype(float), unit="s", utc=True)
+        return frame
+
+    def chat(
+        self,
+        prompt: str | Sequence[Message],
+        model: str | None = None,
+        system: str | None = None,
+        *,
+        parameters: Parameters | None = None,
+        show: bool = True,
+        **choices: Unpack[Choices],
+    ) -> Message:
+        """Ask once, write the answer to stdout while it comes, and return it; `chats` keeps conversations.
+
+        The stop button of Lab (KeyboardInterrupt) cancels the answer in the service, too.
+
+        Args:
+            prompt: a question, or the messages so far.
+            model: an id of `models()`; by default the first that is ready.
+            system: what the model shall keep in mind.
+            parameters: how it shall answer; single ones as keywords: ``temperature=0, max_tokens=50``.
+            show: False returns the answer only.
+
+        Raises:
+            NotFound: there is no such model.
+            ProviderError: the model's server refused or broke off.
+
+        Example:
+            >>> message = client.chat("Name three moons.", model="echo")
+            Name three moons.
+            >>> message.text, message.cost
+            ('Name three moons.', None)
+        """
+        wanted, how = self.model(model), chosen(parameters, choices)
+        messages = [Message.user(prompt)] if isinstance(prompt, str) else list(prompt)
+        if system:
+            messages.insert(0, Message.system(system))
+
+        origin = of_cell()
+
+        async def ask() -> dict[str, Any]:
+            return await self.api.generate(messages, wanted, how, origin=origin)
+
+        return shown(self.loop, Answer(self.api, ask), show)
+
+    def model(self, id: str | None = None) -> str:
+        """`id`, or else the id of the first model that is ready.
+
+        Example:
+            >>> client.model("echo")
+            'echo'
+        """
+        if id is not None:
+            return id
+        models = self.run(self.api.models())
+        # The echo is there to try things out; nobody means it who names no model.
+        for state in ("ready", "starting"):
+            for model in models:
+                if model.get("state") == state and model["id"] != "echo":
+                    return model["id"]
+        raise Unavailable("No model is ready.", remedy="See client.models() for their states, or name one.")
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a method of `api` and wait for it; an interrupt cancels it.
+
+        Example:
+            >>> client.run(client.api.status())["service"]["version"] == llmws.__version__
+            True
+        """
+        return self.loop.run(coroutine)
+
+    def close(self) -> None:
+        """Let the service go; it may then end by itself. The next `connect` gives a new client.
+
+        Example:
+            >>> client.close()
+            >>> client.closed
+            True
+        """
+        if not self.closed:
+            self.closed = True
+            self._presence.cancel()
+            self.loop.run(self.api.aclose())
+
+    async def _stay(self) -> None:
+        """Hold the presence stream for as long as this client lives; without one a laptop's service ends when idle."""
+        pause = 0.1
+        while True:
+            # Whatever is wrong, the next request says so to a person who can act on it.
+            with contextlib.suppress(Error, HTTPError):
+                async for _ in self.api.presence():
+                    pause = 0.1
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 5.0)
+            with contextlib.suppress(Error):
+                await self.api.find(start="never")
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r})"
+
+
+def _forget() -> None:
+    """After a fork: the threads that hold these clients' presence do not exist, and the lock may be held for ever."""
+    global _CONNECTING
+    _CONNECTED.clear()
+    _CONNECTING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,203 @@
+"""What a dataset is: a file and its entry in LLaMA-Factory's `dataset_info.json`, in three formats.
+
+    alpaca     {"instruction": …, "input": …, "output": …}
+    sharegpt   {"conversations": [{"from": "human", "value": …}, {"from": "gpt", "value": …}]}
+    openai     {"messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]}
+
+as a JSON array or as JSON lines. LLaMA-Factory ignores keys of an entry that it does not know, so ours (description,
+licence, manner) stand in the same file. How it reads an entry: https://github.com/hiyouga/LLaMA-Factory/blob/v0.9.5/
+src/llamafactory/data/parser.py. This module must not know jobs or the service.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+from ..errors import DatasetError
+from .rows import SUFFIXES, read_rows
+
+INFO = "dataset_info.json"
+Formatting = Literal["alpaca", "sharegpt", "openai"]
+
+_COLUMNS = {"prompt": "instruction", "query": "input", "response": "output", "messages": "conversations"}
+_TAGS = {
+    "role_tag": "from",
+    "content_tag": "value",
+    "user_tag": "human",
+    "assistant_tag": "gpt",
+    "observation_tag": "observation",
+    "function_tag": "function_call",
+    "system_tag": "system",
+}
+_OPENAI_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "observation_tag": "tool",
+    "function_tag": "function",
+    "system_tag": "system",
+}
+_KNOWN = {"file_name", "formatting", "ranking", "columns", "tags"}
+_ELSEWHERE = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One dataset of a `dataset_info.json`.
+
+    Args:
+        columns, tags: as they stand in the file; empty means LLaMA-Factory's defaults. Where any is named, the others
+            are absent, not default: that is how LLaMA-Factory reads them.
+        about: what else the entry says, for people (description, licence, language, manner).
+
+    Example:
+        >>> Entry.from_info("notes", {"file_name": "notes.json"}).column("prompt")
+        'instruction'
+    """
+
+    name: str
+    file_name: str
+    formatting: Formatting = "alpaca"
+    ranking: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def column(self, noun: str) -> str | None:
+        """The rows' key for `prompt`, `query`, `response`, `messages`, `system`, …; None where there is none."""
+        return (self.columns or _COLUMNS).get(noun)
+
+    def tag(self, noun: str) -> str | None:
+        return (self.tags or _TAGS).get(noun)
+
+    def to_info(self) -> dict[str, Any]:
+        """The entry as it stands in `dataset_info.json`, without its name."""
+        told: dict[str, Any] = {"file_name": self.file_name}
+        if self.formatting != "alpaca":
+            told["formatting"] = self.formatting
+        if self.ranking:
+            told["ranking"] = True
+        if self.columns:
+            told["columns"] = dict(self.columns)
+        if self.tags:
+            told["tags"] = dict(self.tags)
+        return {**told, **self.about}
+
+    @classmethod
+    def from_info(cls, name: str, value: Any) -> Entry:
+        """Read an entry; one that does not name a file beside it is a `DatasetError`."""
+        if not isinstance(value, Mapping):
+            raise DatasetError(f"The entry {name!r} of {INFO} is not an object.", remedy='Write {"file_name": "…"}.')
+        if any(key in value for key in _ELSEWHERE):
+            raise DatasetError(
+                f"The dataset {name!r} does not lie here but on a hub.", remedy="Download it, and name its file."
+            )
+        file_name = value.get("file_name")
+        if not isinstance(file_name, str) or not file_name:
+            raise DatasetError(f"The dataset {name!r} names no file.", remedy=f"Give it a 'file_name' in {INFO}.")
+        path = PurePosixPath(file_name)
+        if path.is_absolute() or ".." in path.parts:
+            raise DatasetError(
+                f"The dataset {name!r} names a file outside its folder.", remedy=f"Put the file beside {INFO}."
+            )
+        formatting = value.get("formatting", "alpaca")
+        if formatting not in get_args(Formatting):
+            raise DatasetError(
+                f"The dataset {name!r} has the unknown formatting {formatting!r}.",
+                remedy=f"Use one of {', '.join(get_args(Formatting))}.",
+            )
+        about = {key: item for key, item in value.items() if key not in _KNOWN}
+        columns, tags = dict(value.get("columns", {})), dict(value.get("tags", {}))
+        return cls(name, file_name, formatting, bool(value.get("ranking", False)), columns, tags, about)
+
+
+def detect(path: Path, name: str | None = None, about: Mapping[str, Any] | None = None) -> Entry:
+    """The entry for a file, told from its first row; a file in no known format is a `DatasetError`."""
+    _, row = next(iter(read_rows(path)), (0, None))
+    keys = set(row) if isinstance(row, Mapping) else set()
+    entry = Entry(name or path.stem, path.name, about=dict(about or {}))
+    columns: dict[str, str] = {}
+    tags: Mapping[str, str] = {}
+    formatting: Formatting = "alpaca"
+    if "messages" in keys:
+        formatting, columns, tags = "openai", {"messages": "messages"}, _OPENAI_TAGS
+    elif "conversations" in keys:
+        formatting, columns = "sharegpt", {"messages": "conversations"}
+    elif "instruction" in keys and keys & {"output", "chosen"}:
+        columns = {"prompt": "instruction"} | ({"query": "input"} if "input" in keys else {})
+        columns |= {"response": "output"} if "output" in keys else {}
+    elif "text" in keys:
+        columns = {"prompt": "text"}
+    else:
+        raise DatasetError(
+            f"{path.name} is in no format that can be trained on.",
+            remedy="Give each row 'instruction' and 'output', or 'conversations', or 'messages'.",
+            details={"path": str(path), "keys": sorted(map(str, keys))},
+        )
+    columns |= {noun: noun for noun in ("system", "tools", "history", "chosen", "rejected") if noun in keys}
+    if tag := next((key for key in ("kto_tag", "label") if key in keys), None):
+        columns["kto_tag"] = tag
+    ranking = {"chosen", "rejected"} <= keys
+    return Entry(entry.name, entry.file_name, formatting, ranking, columns, tags, entry.about)
+
+
+def read_info(folder: Path) -> dict[str, Entry]:
+    """The datasets of a folder by name, in the order of its `dataset_info.json`."""
+    path = folder / INFO
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DatasetError(f"{folder} holds no {INFO}.", remedy="Choose a folder of datasets.") from None
+    except (OSError, ValueError) as problem:
+        raise DatasetError(f"{path} cannot be read: {problem}.", remedy="Mend it in a text editor.") from None
+    if not isinstance(told, Mapping):
+        raise DatasetError(f"{path} is not an object.", remedy='Write {"name": {"file_name": "…"}}.')
+    return {name: Entry.from_info(name, value) for name, value in told.items()}
+
+
+def write_info(folder: Path, entries: Iterable[Entry]) -> Path:
+    """Write `dataset_info.json` for `entries`, whole or not at all."""
+    told = {entry.name: entry.to_info() for entry in entries}
+    path, aside = folder / INFO, folder / f".{INFO}.{os.getpid()}"
+    aside.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+def find(folder: Path, name: str) -> Entry:
+    """The dataset `name` of a folder; an unknown one is a `DatasetError` that names those there are."""
+    entries = read_info(folder)
+    if name not in entries:
+        raise DatasetError(f"There is no dataset {name!r}.", remedy=f"There are: {', '.join(entries) or 'none'}.")
+    return entries[name]
+
+
+def copy_to(folder: Path, name: str, destination: Path) -> Entry:
+    """Copy one dataset, with an entry of its own, so that what a job trains on cannot change beneath it.
+
+    The copy is named `data.json` or `data.jsonl`, because LLaMA-Factory's launcher cuts its arguments at spaces.
+    """
+    entry = find(folder, name)
+    source = folder / entry.file_name
+    suffix = source.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DatasetError(
+            f"{source.name} is not a {' or '.join(SUFFIXES)} file.", remedy="Convert it to JSON lines first."
+        )
+    destination.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(source, destination / f"data{suffix}")
+    except FileNotFoundError:
+        raise DatasetError(
+            f"The file {source} of the dataset {name!r} is missing.", remedy=f"Put it there, or mend {folder / INFO}."
+        ) from None
+    copied = Entry(name, f"data{suffix}", entry.formatting, entry.ranking, entry.columns, entry.tags, entry.about)
+    write_info(destination, [copied])
+    return copied

@@ -1,0 +1,150 @@
+"""``python -m llmws.service``: the process that is the service of a data folder, from its lock to its release.
+
+It runs in the foreground and says what it does on stderr; `client.connect` and `llmws up` start it detached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from .. import __version__
+from .. import instance as instances
+from ..errors import Error, PortBusy, SettingsError
+from ..instance import API_VERSION, Instance
+from ..settings import DEFAULT_PORT, Settings
+from ..store import Store
+from ..store import generations as kept_generations
+from .app import create_app, drain
+from .generations import interrupted
+
+LOG = logging.getLogger("llmws.service")
+_LOOPBACK = "127.0.0.1"
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which would wait for open streams for ever: it ends them first."""
+
+    def __init__(self, settings: Settings, store: Store, instance: Instance) -> None:
+        self._app = create_app(settings, store, instance, self.leave)
+        super().__init__(
+            uvicorn.Config(
+                self._app,
+                loop="uvloop",
+                lifespan="on",
+                ws="none",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=5,
+            )
+        )
+
+    def leave(self) -> None:
+        """Begin to shut down; may be called from any thread."""
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await drain(self._app)
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings, ready: Callable[[Server, Instance], None] = lambda server, instance: None) -> None:
+    """Be the service of `settings.data` until told to stop; `ready` is called once it can be found.
+
+    Raises:
+        DataFolderHeld, PortBusy, StoreError, SettingsError: it cannot be; nothing is left behind.
+    """
+    with instances.hold(settings.data, sqlite=settings.database_url.startswith("sqlite")) as hold:
+        store = Store.open(settings.database_url)
+        listener = None
+        try:
+            listener = _listen(settings.port)
+            instance = _instance(listener.getsockname()[1])
+            asyncio.run(store.write(kept_generations.interrupt_running, interrupted))
+            server = Server(settings, store, instance)
+            hold.publish(instance)
+            LOG.info("listening on %s, data in %s", instance.url, settings.data)
+            ready(server, instance)
+            server.run(sockets=[listener])
+        finally:
+            if listener is not None:
+                listener.close()
+            store.close()
+
+
+def _instance(port: int) -> Instance:
+    return Instance(
+        url=f"http://{_LOOPBACK}:{port}",
+        token=secrets.token_urlsafe(32),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        boot_id=uuid.uuid4().hex,
+        version=__version__,
+        api_version=API_VERSION,
+        started_at=time.time(),
+    )
+
+
+def _listen(port: int | None) -> socket.socket:
+    """A listening socket: on `port` if it was chosen, else on the usual one or any that is free."""
+    if port is not None and not 0 <= port <= 65535:
+        raise SettingsError(f"LLMWS_PORT is {port}.", remedy="Set it to a number from 0 to 65535, or unset it.")
+    for attempt in (DEFAULT_PORT, 0) if port is None else (port,):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # A port that the last service has just left is free; one that another program listens on is not.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((_LOOPBACK, attempt))
+            listener.listen(2048)
+            return listener
+        except OSError as problem:
+            listener.close()
+            if problem.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+    raise PortBusy(
+        f"Port {port} is taken, or not for this account.", remedy="Choose another with LLMWS_PORT, or unset it."
+    )
+
+
+def _log(level: str) -> None:
+    """Log to stderr: of ourselves what was asked for, of libraries what is wrong, and everything when debugging."""
+    if level not in _LEVELS:
+        raise SettingsError(f"LLMWS_LOG_LEVEL is {level!r}.", remedy=f"Set it to one of: {', '.join(_LEVELS)}.")
+    others = level if level == "debug" else "warning"
+    logging.basicConfig(level=others.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("llmws").setLevel(level.upper())
+
+
+def main() -> int:
+    # uvicorn passes a signal on once it has shut down; by then the end is already under way.
+    def ignore(_signal: int, _frame: FrameType | None) -> None: ...
+
+    signal.signal(signal.SIGTERM, ignore)
+    signal.signal(signal.SIGINT, ignore)
+    try:
+        settings = Settings.from_environment()
+        _log(settings.log_level)
+        serve(settings)
+    except Error as problem:
+        print(instances.report(problem), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

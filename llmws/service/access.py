@@ -1,0 +1,70 @@
+"""Who may do what: the one table of it, and the rule that every route states.
+
+A scope contains those before it (chat ⊂ train ⊂ admin). That a person only sees rows of their own is the store's
+part: each of its functions takes the owner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from ..errors import Forbidden, NotAuthenticated
+from .identity import SCOPES, Person
+
+# What each action needs. A route, the metering path and a ticket name an action, never a scope.
+NEEDS: dict[str, str] = {
+    "read": "chat",
+    "chat": "chat",
+    "download": "chat",
+    "train": "train",
+    "administer": "admin",
+}
+
+
+def require(person: Person, action: str) -> None:
+    """Raise `Forbidden` unless `person` may do `action`.
+
+    Example:
+        >>> require(Person("ada", frozenset({"admin"})), "chat")
+        >>> require(Person("ada", frozenset({"chat"})), "train")
+        Traceback (most recent call last):
+        llmws.errors.Forbidden: Your account may not train. Ask an administrator for the scope train.
+    """
+    needed = NEEDS[action]
+    if not any(scope in person.scopes for scope in SCOPES[SCOPES.index(needed) :]):
+        raise Forbidden(f"Your account may not {action}.", remedy=f"Ask an administrator for the scope {needed}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A route's dependency that lets a person in who may do `action`, and names them to the route.
+
+    The token was judged before by `edge.Authentication`; a route without any rule is refused by a test.
+    """
+
+    action: str
+
+    async def __call__(self, request: Request) -> Person:
+        person: Person | None = request.state.person
+        if person is None:
+            raise NotAuthenticated("This needs a token.", remedy="Send `Authorization: Bearer TOKEN`.")
+        require(person, self.action)
+        return person
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The rule of a route that anybody may call; `reason` says why that is harmless."""
+
+    reason: str
+
+    async def __call__(self) -> None:
+        return None
+
+
+Reader = Annotated[Person, Depends(Rule("read"))]
+Chatter = Annotated[Person, Depends(Rule("chat"))]
+Administrator = Annotated[Person, Depends(Rule("administer"))]

@@ -1,0 +1,68 @@
+"""Whose token a request carries.
+
+On a laptop there is one person, the account that started the service, and one token, the one in `service.json`. A hub
+asks JupyterHub instead; that is all that differs, so whoever implements `Identity` makes a hub's service.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+from dataclasses import dataclass
+from typing import Protocol
+
+SCOPES = ("chat", "train", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who asks. `name` owns rows; `scopes` is what this token may be used for, a subset of `SCOPES`.
+
+    Example:
+        >>> "train" in Person("ada", frozenset({"chat"})).scopes
+        False
+    """
+
+    name: str
+    scopes: frozenset[str] = frozenset()
+
+
+class Identity(Protocol):
+    """Tells who a token belongs to; None where it belongs to nobody (any more)."""
+
+    hosts: frozenset[str] | None
+    """The names that a request may have in `Host`; None leaves that check to a proxy in front."""
+
+    async def person(self, token: str) -> Person | None: ...
+
+
+class LocalIdentity:
+    """The account's owner, known by the token of `service.json`, may do everything.
+
+    Only loopback names are answered: a web page can point a name of its own at 127.0.0.1 (DNS rebinding), but not
+    choose what the browser then sends as `Host`.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(LocalIdentity("secret", "ada").person("wrong")) is None
+        True
+    """
+
+    hosts: frozenset[str] | None = frozenset({"127.0.0.1", "localhost", "::1"})
+
+    def __init__(self, token: str, account: str | None = None) -> None:
+        self._token = token.encode()
+        self._person = Person(account or _account(), frozenset(SCOPES))
+
+    async def person(self, token: str) -> Person | None:
+        same = secrets.compare_digest(token.encode(), self._token)
+        return self._person if same else None
+
+
+def _account() -> str:
+    # Not getpass.getuser(): it believes the environment, and rows would change their owner with $USER.
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"

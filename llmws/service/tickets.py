@@ -1,0 +1,119 @@
+"""Signed tickets for bytes: ten minutes for one person, one action and one thing.
+
+A browser fetches bytes without the token (see the door in docs/architecture.md). Its page gets a ticket from the
+kernel, in a message, and may renew it; an address that leaks is soon worth nothing, and never good for anything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from pydantic import with_config
+from sqlalchemy import Connection
+
+from ..errors import Forbidden, InvalidRequest
+from ..store import chats as kept_chats
+from .access import Chatter, Rule, require
+from .bodies import STRICT, Name
+from .here import TheStore, here
+from .identity import Person
+
+LIFETIME_S = 600
+# What a ticket may be for, and how a person's thing is found: this raises `NotFound` for anybody else's.
+THINGS: dict[tuple[str, str], Callable[[Connection, str, str], Any]] = {("download", "chats"): kept_chats.get}
+
+
+class Tickets:
+    """Issues tickets and judges them.
+
+    Example:
+        >>> tickets = Tickets(b"secret")
+        >>> ticket = tickets.issue("ada", "download", "chats/1")
+        >>> tickets.owner(ticket, "download", "chats/1")
+        'ada'
+        >>> tickets.owner(ticket, "download", "chats/2")
+        Traceback (most recent call last):
+        llmws.errors.Forbidden: This link is for something else. Go back to the page and use its own.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._signer = URLSafeTimedSerializer(
+            secret, salt="llmws.ticket", signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        )
+
+    @classmethod
+    def of(cls, data: Path) -> Tickets:
+        """The tickets of a data folder, whose secret (`ticket.key`, 0600) is made at first use."""
+        file = data / "ticket.key"
+        try:
+            return cls(file.read_bytes())
+        except FileNotFoundError:
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+                new.write(secrets.token_bytes(32))
+            return cls(file.read_bytes())
+
+    def issue(self, owner: str, action: str, thing: str) -> str:
+        return str(self._signer.dumps([owner, action, thing]))
+
+    def owner(self, ticket: str, action: str, thing: str) -> str:
+        """Whose `ticket` it is; `Forbidden` unless it is for just this and not too old."""
+        remedy = "Go back to the page and use its own."
+        try:
+            owner, for_action, for_thing = self._signer.loads(ticket, max_age=LIFETIME_S)
+        except SignatureExpired:
+            raise Forbidden("This link has expired.", remedy="Go back to the page and try again.") from None
+        except (BadSignature, ValueError, TypeError):
+            raise Forbidden("This link is not valid.", remedy=remedy) from None
+        if (for_action, for_thing) != (action, thing):
+            raise Forbidden("This link is for something else.", remedy=remedy)
+        return str(owner)
+
+
+TheTickets = Annotated[Tickets, here("tickets")]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticketed(Rule):
+    """The rule of a route below the door: a ticket for `action` on `thing`, in which ``{id}`` is the route's own."""
+
+    thing: str = ""
+
+    async def __call__(self, request: Request) -> Person:
+        tickets: Tickets = request.app.state.tickets
+        thing = self.thing.format(**request.path_params)
+        owner = tickets.owner(request.query_params.get("ticket", ""), self.action, thing)
+        return Person(owner)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True)
+class Wanted:
+    action: Name
+    thing: Name
+
+
+router = APIRouter(tags=["tickets"])
+
+
+@router.post("/api/tickets", status_code=201)
+async def issue(wanted: Wanted, person: Chatter, tickets: TheTickets, store: TheStore) -> dict[str, Any]:
+    """A ticket for an action on a thing (``chats/<id>``), and the path below the door that takes it."""
+    noun, _, thing_id = wanted.thing.partition("/")
+    find = THINGS.get((wanted.action, noun))
+    if find is None:
+        known = ", ".join(f"{action} of {noun}/<id>" for action, noun in THINGS)
+        raise InvalidRequest("There are no tickets for that.", remedy=f"There are those for: {known}.")
+    require(person, wanted.action)
+    await store.read(find, person.name, thing_id)
+    ticket = tickets.issue(person.name, wanted.action, wanted.thing)
+    path = f"{wanted.thing}/{wanted.action}?ticket={ticket}"
+    return {"ticket": ticket, "path": path, "expires_at": time.time() + LIFETIME_S}

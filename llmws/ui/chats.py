@@ -1,0 +1,203 @@
+"""The chat page: conversations, their messages as they stream, and what a person can do with them.
+
+The page keeps next to nothing: the service owns the conversations, a browser what it shows. Here an intent becomes
+calls of the client, and their results the messages that all tabs get.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import traitlets
+
+from ..client import Client
+from ..errors import InvalidRequest, NotFound, ServiceError
+from ..messages import Message, Parameters
+from .page import STATIC, Page, intent
+from .streams import Streams
+
+# A page of messages that a browser gets at once, and one that `messages` reads at once.
+_SHOWN, _READ = 60, 200
+_PULSE_LIMIT_S = 2.5
+
+
+class Chat(Page):
+    """The chat page: talk with the models of the workspace; conversations are kept.
+
+    Args:
+        client: whom to ask; by default ``llmws.connect()``.
+        chat: the id of a conversation to open with.
+        model: the id of the model that a new conversation begins with.
+        language, theme: see `Page`.
+
+    Example:
+        >>> page = ui.Chat(model="echo")
+        >>> page.messages                        # nothing was said yet
+        []
+    """
+
+    _esm = STATIC / "chats.js"
+    _css = STATIC / "chats.css"
+    model = traitlets.Unicode("", read_only=True).tag(sync=True)
+
+    def __init__(
+        self, client: Client | None = None, *, chat: str | None = None, model: str = "", **traits: Any
+    ) -> None:
+        super().__init__(client, **traits)
+        self.set_trait("model", model)
+        self.chat_id = chat
+        self._api = self.client.api
+        self._streams = Streams(self, self._api)
+
+    @property
+    def messages(self) -> list[Message]:
+        """What was said in the conversation that the page shows, with what is being said just now."""
+        return [item["message"] for item in self.client.loop.run(self._said())]
+
+    async def _said(self) -> list[dict[str, Any]]:
+        if self.chat_id is None:
+            return []
+        page = await self._page_of(self.chat_id, None, _READ)
+        items, cursor = page["messages"], page["next_cursor"]
+        while cursor:
+            page = await self._page_of(self.chat_id, cursor, _READ)
+            items, cursor = page["messages"] + items, page["next_cursor"]
+        return items
+
+    # What a browser asks for
+
+    @intent
+    async def start(self, view: str, *, chat: str | None = None) -> dict[str, Any]:
+        """All that a fresh tab needs; `chat` is what it showed before it was reloaded, perhaps by another kernel."""
+        models, chats = await asyncio.gather(self._api.models(), self._api.chats())
+        shown = await self._snapshot_if_there(self.chat_id or chat)
+        return {"models": models, "chats": chats, "chat": shown, "sequence": self._streams.sequence}
+
+    @intent
+    async def pulse(self, view: str) -> dict[str, Any]:
+        """Whether the service is there, and what is new."""
+        try:
+            async with asyncio.timeout(_PULSE_LIMIT_S):
+                models, chats = await asyncio.gather(self._api.models(), self._api.chats())
+        except TimeoutError:
+            raise ServiceError("The service does not answer.", remedy="See `llmws status`.") from None
+        return {"models": models, "chats": chats}
+
+    @intent
+    async def find(self, view: str, *, query: str = "", cursor: str | None = None) -> dict[str, Any]:
+        return await self._api.chats(cursor=cursor, query=query or None)
+
+    @intent
+    async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
+        shown = await self._snapshot(id) if id is not None else {}
+        self.chat_id = id
+        return {**shown, "sequence": self._streams.sequence}
+
+    @intent
+    async def earlier(self, view: str, *, id: str, cursor: str) -> dict[str, Any]:
+        return await self._page_of(id, cursor, _SHOWN)
+
+    @intent
+    async def say(
+        self,
+        view: str,
+        *,
+        text: str,
+        key: str,
+        chat: str | None = None,
+        model: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        system: str | None = None,
+    ) -> dict[str, Any]:
+        """Say `text`, in a new conversation where `chat` is None. A repeated `key` is the same message."""
+        if chat is None:
+            if model is None:
+                raise InvalidRequest("There is no model to ask.", remedy="Choose one below the text.")
+            settings = _parameters(parameters)
+            chat = (await self._api.create_chat(model, system=system, parameters=settings, key=f"{key}-chat"))["id"]
+        sent = await self._api.send(chat, text, model=model, key=key)
+        known = await self._api.chat(chat)
+        self.chat_id = chat
+        self._streams.follow(sent["generation"]["id"])
+        told = {"chat": known, "items": [sent["message"], self._with_stream(sent["answer"])]}
+        self.tell("appended", view, **told)
+        return told
+
+    @intent
+    async def change(
+        self,
+        view: str,
+        *,
+        id: str,
+        title: str | None = None,
+        model: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        system: str | None = None,
+    ) -> dict[str, Any]:
+        changes = {"title": title, "model": model, "parameters": _parameters(parameters), "system": system}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return self._share(view, await self._api.update_chat(id, **given))
+
+    @intent
+    async def delete(self, view: str, *, id: str) -> None:
+        await self._api.delete_chat(id)
+        if self.chat_id == id:
+            self.chat_id = None
+        self.tell("removed", view, id=id)
+
+    @intent
+    async def restore(self, view: str, *, id: str) -> dict[str, Any]:
+        return self._share(view, await self._api.restore_chat(id))
+
+    @intent
+    async def stop(self, view: str, *, generation: str) -> None:
+        await self._api.cancel(generation)
+
+    @intent
+    async def download(self, view: str, *, id: str, format: str) -> dict[str, Any]:
+        """The path, below the door, of a conversation as a file; its ticket lives for minutes."""
+        if format not in ("markdown", "json"):
+            raise InvalidRequest(f"There is no format {format!r}.", remedy="Choose markdown or json.")
+        ticket = await self._api.ticket("download", f"chats/{id}")
+        return {"path": f"{ticket['path']}&format={format}"}
+
+    # What they have in common
+
+    def _share(self, view: str, chat: dict[str, Any]) -> dict[str, Any]:
+        self.tell("chat", view, chat=chat)
+        return chat
+
+    async def _snapshot_if_there(self, id: str | None) -> dict[str, Any] | None:
+        try:
+            return await self._snapshot(id) if id is not None else None
+        except (NotFound, InvalidRequest):
+            return None
+
+    async def _snapshot(self, id: str) -> dict[str, Any]:
+        """A conversation and its latest messages, as they are at the present `sequence` of the streams."""
+        chat, page = await asyncio.gather(self._api.chat(id), self._api.messages(id, limit=_SHOWN))
+        if chat["running"]:
+            self._streams.follow(chat["running"])
+        # From here to the reply nothing is awaited: messages and sequence belong together.
+        self._streams.flush()
+        items = [self._with_stream(item) for item in page["items"]]
+        self.chat_id = id
+        return {"chat": chat, "messages": items, "next_cursor": page["next_cursor"]}
+
+    async def _page_of(self, id: str, cursor: str | None, limit: int) -> dict[str, Any]:
+        page = await self._api.messages(id, limit=limit, cursor=cursor)
+        self._streams.flush()
+        return {"messages": [self._with_stream(item) for item in page["items"]], "next_cursor": page["next_cursor"]}
+
+    def _with_stream(self, item: dict[str, Any]) -> dict[str, Any]:
+        """The stored message, or what its generation has said since."""
+        live = None if item["message"].finish_reason else self._streams.message(item["generation_id"])
+        return item if live is None else {**item, "message": live}
+
+
+def _parameters(given: dict[str, Any] | None) -> Parameters | None:
+    try:
+        return None if given is None else Parameters.from_dict(given)
+    except (ValueError, TypeError) as problem:
+        raise InvalidRequest(f"These parameters cannot be: {problem}.") from None

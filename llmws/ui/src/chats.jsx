@@ -1,0 +1,311 @@
+/** The chat page: one root, built from the state in conversations.js. */
+import { effect, useSignal } from "@preact/signals";
+import { render } from "preact";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { Row } from "./answer.jsx";
+import { Composer } from "./composer.jsx";
+import { Conversations } from "./conversations.js";
+import { Icon, IconButton } from "./icons.jsx";
+import { followTheme, recall, remember } from "./page.js";
+import { Sidebar, TitleInput } from "./sidebar.jsx";
+import { language, pickLanguage, t } from "./strings.js";
+import "./tokens.css";
+import "./markdown.css";
+import "./chats.css";
+
+const NEAR_END = 48;
+
+function Menu({ page, onLanguage }) {
+  const open = useSignal(false);
+  const box = useRef();
+  const chat = page.open.value;
+  useEffect(() => {
+    if (!open.value) return;
+    box.current.querySelector("[role=menuitem]")?.focus();
+    const onPress = (event) => {
+      if (!box.current.contains(event.target)) open.value = false;
+    };
+    document.addEventListener("pointerdown", onPress, true);
+    return () => document.removeEventListener("pointerdown", onPress, true);
+  }, [open.value]);
+  const item = (icon, label, act) => (
+    <button
+      type="button"
+      role="menuitem"
+      class="lw-option"
+      onClick={() => {
+        open.value = false;
+        act();
+      }}
+    >
+      <Icon name={icon} />
+      {label}
+    </button>
+  );
+  const onKeyDown = (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!open.value || (!step && event.key !== "Escape")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const items = [...box.current.querySelectorAll("[role=menuitem]")];
+    if (step) items.at((items.indexOf(document.activeElement) + step) % items.length).focus();
+    else {
+      open.value = false;
+      box.current.querySelector("button").focus();
+    }
+  };
+  return (
+    <div class="lw-menu" ref={box} onKeyDown={onKeyDown}>
+      <IconButton
+        name="more"
+        label={t("chat_actions")}
+        aria-haspopup="menu"
+        aria-expanded={open.value}
+        onClick={() => {
+          open.value = !open.value;
+        }}
+      />
+      {open.value && (
+        <div class="lw-popover" role="menu" aria-label={t("chat_actions")}>
+          {chat && item("pencil", t("rename"), () => page.startRenaming(chat, true))}
+          {chat && item("download", t("download_markdown"), () => page.download("markdown"))}
+          {chat && item("code", t("download_json"), () => page.download("json"))}
+          {chat && item("trash", t("delete"), () => page.remove(chat))}
+          {item("globe", t("language"), onLanguage)}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Header({ page, drawer, onLanguage }) {
+  const chat = page.open.value;
+  const title = chat ? chat.title || t("untitled") : t("new_chat");
+  const renaming = chat && page.renaming.value === chat.id && page.renamingInHeader.value;
+  return (
+    <header class="lw-head">
+      <IconButton
+        name="menu"
+        label={t("menu")}
+        aria-expanded={drawer.value}
+        data-narrow
+        onClick={() => {
+          drawer.value = true;
+        }}
+      />
+      {renaming ? (
+        <TitleInput chat={chat} page={page} />
+      ) : (
+        <h2 title={title} onDblClick={() => chat && page.startRenaming(chat, true)}>
+          {title}
+        </h2>
+      )}
+      <Menu page={page} onLanguage={onLanguage} />
+    </header>
+  );
+}
+
+const suggestions = [
+  ["suggest_1", "idea"],
+  ["suggest_2", "code"],
+  ["suggest_3", "mail"],
+];
+
+function Empty({ page }) {
+  const ready = page.model.value?.state === "ready";
+  return (
+    <div class="lw-empty">
+      <h2>{t("empty_title")}</h2>
+      {!page.models.value.length && <p class="lw-note">{t("model_none_hint")}</p>}
+      {page.model.value?.state === "unavailable" && (
+        <p class="lw-note">{`${page.model.value.reason ?? t("model_unavailable")} ${t("unknown_model")}`}</p>
+      )}
+      <div class="lw-suggestions">
+        {suggestions.map(([key, icon]) => (
+          <button key={key} type="button" disabled={!ready} onClick={() => page.send(t(key))}>
+            <Icon name={icon} />
+            <strong>{t(`${key}_title`)}</strong>
+            <span>{t(key)}</span>
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+/** The messages. It follows the end only while the end is in view. */
+function Stream({ page }) {
+  const box = useRef();
+  const inner = useRef();
+  const stuck = useRef(true);
+  const behind = useSignal(false);
+  const rows = page.rows.value;
+  const toEnd = () => {
+    stuck.current = true;
+    behind.value = false;
+    box.current.scrollTop = box.current.scrollHeight;
+  };
+  const measure = () => {
+    const { scrollTop, scrollHeight, clientHeight } = box.current;
+    stuck.current = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    behind.value = !stuck.current;
+  };
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => (stuck.current ? toEnd() : measure()));
+    observer.observe(inner.current);
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
+  // Whoever asks or opens wants to see the end.
+  const asked = rows.at(-2)?.key;
+  useLayoutEffect(toEnd, [asked, page.place.value]);
+  const showEarlier = async () => {
+    const fromEnd = box.current.scrollHeight - box.current.scrollTop;
+    await page.showEarlier();
+    requestAnimationFrame(() => {
+      box.current.scrollTop = box.current.scrollHeight - fromEnd;
+    });
+  };
+  const onWheel = (event) => {
+    if (event.deltaY < 0) stuck.current = false;
+  };
+  const empty = !rows.length && !page.loading.value;
+  return (
+    <div class="lw-stream">
+      <div
+        class="lw-log"
+        ref={box}
+        tabIndex={0}
+        role="log"
+        aria-label={t("messages")}
+        aria-busy={page.running.value}
+        onScroll={measure}
+        onWheel={onWheel}
+      >
+        <div class="lw-rows" ref={inner}>
+          {page.earlier.value && (
+            <button type="button" class="lw-link" onClick={showEarlier}>
+              {t("earlier")}
+            </button>
+          )}
+          {page.loading.value && !rows.length && <div class="lw-skeleton" role="status" aria-label={t("loading")} />}
+          {empty && <Empty page={page} />}
+          {rows.map((row, index) => (
+            <Row key={row.key} row={row} page={page} last={index === rows.length - 1} />
+          ))}
+        </div>
+      </div>
+      {behind.value && (
+        <button type="button" class="lw-latest" onClick={toEnd}>
+          <Icon name="arrow_down" />
+          {t("latest")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Toasts({ page }) {
+  return (
+    <div class="lw-toasts" role="status" aria-live="polite">
+      {page.toasts.value.map((toast) => (
+        <div key={toast.key} class="lw-toast" data-bad={toast.bad}>
+          <span>
+            {toast.text} {toast.remedy && <small>{toast.remedy}</small>}
+          </span>
+          {toast.action && (
+            <button
+              type="button"
+              onClick={() => {
+                page.dismiss(toast);
+                toast.act();
+              }}
+            >
+              {toast.action}
+            </button>
+          )}
+          <IconButton name="close" label={t("notice_hint")} onClick={() => page.dismiss(toast)} />
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function Page({ page, onLanguage }) {
+  const drawer = useSignal(false);
+  const panel = useSignal(null);
+  const input = useRef();
+  const onKeyDown = (event) => {
+    // What is typed here is no business of the notebook.
+    event.stopPropagation();
+    if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
+      event.preventDefault();
+      page.startNew();
+    } else if (event.key === "Escape" && drawer.value) {
+      drawer.value = false;
+      input.current.focus();
+    } else if (event.key === "Escape" && page.running.value) {
+      page.stop();
+    }
+  };
+  const away = page.away.value || page.silent.value;
+  return (
+    <div class="lw-page" data-drawer={drawer.value} data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
+      <Sidebar
+        page={page}
+        onClose={() => {
+          drawer.value = false;
+        }}
+      />
+      <div
+        class="lw-scrim"
+        aria-hidden="true"
+        onPointerDown={() => {
+          drawer.value = false;
+        }}
+      />
+      <main class="lw-main">
+        <Header page={page} drawer={drawer} onLanguage={onLanguage} />
+        {away && (
+          <div class="lw-banner" role="status">
+            <span class="lw-pulse" />
+            {t(page.away.value ? "away" : "silent")}
+          </div>
+        )}
+        <Stream page={page} />
+        <Toasts page={page} />
+        <Composer page={page} panel={panel} input={input} />
+      </main>
+    </div>
+  );
+}
+
+export default {
+  render({ model, el }) {
+    const root = document.createElement("div");
+    root.className = "lw";
+    root.dataset.host = document.body.dataset.voila ? "voila" : "lab";
+    el.append(root);
+    const setLanguage = (chosen) => {
+      language.value = pickLanguage(model.get("language"), chosen);
+    };
+    setLanguage(recall(localStorage, "llmws.language"));
+    const { theme, close: forgetTheme } = followTheme(model);
+    const stopDressing = effect(() => {
+      root.dataset.theme = theme.value;
+      root.lang = language.value === "zh" ? "zh-CN" : "en";
+    });
+    const page = new Conversations(model);
+    const onLanguage = () => {
+      language.value = language.value === "zh" ? "en" : "zh";
+      remember(localStorage, "llmws.language", language.value);
+    };
+    render(<Page page={page} onLanguage={onLanguage} />, root);
+    return () => {
+      render(null, root);
+      page.close();
+      forgetTheme();
+      stopDressing();
+    };
+  },
+};

@@ -1,0 +1,250 @@
+/** Where a person writes: the text, the model, its parameters, send and stop. */
+import { useSignal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { short } from "./format.js";
+import { Icon, IconButton } from "./icons.jsx";
+import { t } from "./strings.js";
+
+/** A panel above the composer; Escape and a press elsewhere close it and give the focus back. */
+function Popover({ label, onClose, children }) {
+  const panel = useRef();
+  useEffect(() => {
+    const opener = document.activeElement;
+    panel.current.querySelector("[data-first], input, button")?.focus();
+    const onPress = (event) => {
+      if (!panel.current.contains(event.target) && !opener.contains(event.target)) onClose();
+    };
+    document.addEventListener("pointerdown", onPress, true);
+    return () => {
+      document.removeEventListener("pointerdown", onPress, true);
+      if (opener.isConnected && panel.current?.contains(document.activeElement)) opener.focus();
+    };
+  }, []);
+  const onKeyDown = (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    onClose();
+  };
+  return (
+    <div class="lw-popover" role="dialog" aria-label={label} ref={panel} onKeyDown={onKeyDown}>
+      {children}
+    </div>
+  );
+}
+
+function Model({ model, chosen, onPick }) {
+  const ready = model.state === "ready";
+  const about = [model.provider, model.context && t("context", { n: short(model.context) })]
+    .filter(Boolean)
+    .join(" · ");
+  return (
+    <button
+      type="button"
+      role="option"
+      class="lw-option"
+      aria-selected={chosen}
+      data-first={chosen || undefined}
+      disabled={model.state === "unavailable"}
+      onClick={() => onPick(model.id)}
+    >
+      <span class="lw-dot" data-state={model.state} />
+      <span class="lw-option-text">
+        <span>{model.name || model.id}</span>
+        <small>{ready ? about : `${t(`model_${model.state}`)}${model.reason ? `: ${model.reason}` : ""}`}</small>
+      </span>
+      {chosen && <Icon name="check" />}
+    </button>
+  );
+}
+
+function ModelPicker({ page, onClose }) {
+  const wanted = useSignal("");
+  const models = page.models.value;
+  const found = models.filter((model) => `${model.id} ${model.name}`.toLowerCase().includes(wanted.value));
+  const onPick = (id) => {
+    page.setModel(id);
+    onClose();
+  };
+  const onKeyDown = (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    const options = [...event.currentTarget.querySelectorAll("[role=option]:enabled")];
+    options.at((options.indexOf(event.target) + step) % options.length)?.focus();
+    event.preventDefault();
+  };
+  return (
+    <Popover label={t("model_pick")} onClose={onClose}>
+      {models.length > 8 && (
+        <input
+          type="search"
+          class="lw-input"
+          placeholder={t("model_find")}
+          aria-label={t("model_find")}
+          onInput={(event) => {
+            wanted.value = event.currentTarget.value.trim().toLowerCase();
+          }}
+        />
+      )}
+      {!models.length && <p class="lw-quiet">{t("model_none_hint")}</p>}
+      <div class="lw-options" role="listbox" aria-label={t("model_pick")} tabIndex={-1} onKeyDown={onKeyDown}>
+        {found.map((model) => (
+          <Model key={model.id} model={model} chosen={model.id === page.modelId.value} onPick={onPick} />
+        ))}
+      </div>
+    </Popover>
+  );
+}
+
+function ParametersForm({ page, onClose }) {
+  const { parameters = {}, system } = page.settings.value;
+  const { temperature = null, max_tokens = null } = parameters;
+  const bad = useSignal(false);
+  const set = (name, value) => page.change({ parameters: { ...page.settings.value.parameters, [name]: value } });
+  const onMaxTokens = (event) => {
+    const { value } = event.currentTarget;
+    bad.value = value !== "" && !/^[1-9]\d{0,8}$/.test(value);
+    if (!bad.value) set("max_tokens", value === "" ? null : Number(value));
+  };
+  return (
+    <Popover label={t("parameters")} onClose={onClose}>
+      <div class="lw-form">
+        <label class="lw-field">
+          <span class="lw-field-head">
+            {t("parameter_temperature")}
+            <output>{temperature === null ? t("parameter_default") : temperature.toFixed(1)}</output>
+          </span>
+          <input
+            type="range"
+            min="0"
+            max="2"
+            step="0.1"
+            value={temperature ?? 1}
+            data-unset={temperature === null}
+            onChange={(event) => set("temperature", Number(event.currentTarget.value))}
+          />
+        </label>
+        <label class="lw-field">
+          <span class="lw-field-head">{t("parameter_max_tokens")}</span>
+          <input
+            class="lw-input"
+            inputMode="numeric"
+            value={max_tokens ?? ""}
+            placeholder={t("parameter_default")}
+            aria-invalid={bad.value}
+            onChange={onMaxTokens}
+          />
+          {bad.value && <small class="lw-bad">{t("parameter_max_tokens_bad")}</small>}
+        </label>
+        <label class="lw-field">
+          <span class="lw-field-head">{t("parameter_system")}</span>
+          <textarea
+            class="lw-input"
+            rows={4}
+            value={system ?? ""}
+            placeholder={t("parameter_system_hint")}
+            onChange={(event) => page.change({ system: event.currentTarget.value.trim() })}
+          />
+        </label>
+        <button type="button" class="lw-link" onClick={() => page.change({ parameters: {}, system: "" })}>
+          {t("parameter_reset")}
+        </button>
+      </div>
+    </Popover>
+  );
+}
+
+export function Composer({ page, panel, input }) {
+  const text = useSignal("");
+  const model = page.model.value;
+  const running = page.running.value;
+  const ready = model?.state === "ready" && !page.loading.value;
+  useLayoutEffect(() => {
+    input.current.style.height = "auto";
+    input.current.style.height = `${Math.min(input.current.scrollHeight, 240)}px`;
+  }, [text.value]);
+  // Another conversation: write at once.
+  useEffect(() => input.current.focus({ preventScroll: true }), [page.place.value]);
+  const send = () => {
+    const wanted = text.value.trim();
+    if (!wanted || running || !ready) return;
+    text.value = "";
+    page.send(wanted);
+  };
+  const onKeyDown = (event) => {
+    // 229 is what some input methods report while they compose.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    send();
+  };
+  const toggle = (name) => () => {
+    panel.value = panel.value === name ? null : name;
+  };
+  const close = () => {
+    panel.value = null;
+  };
+  const changed = Object.values(page.settings.value.parameters ?? {}).some((value) => value != null);
+  return (
+    <div class="lw-composer">
+      {panel.value === "models" && <ModelPicker page={page} onClose={close} />}
+      {panel.value === "parameters" && <ParametersForm page={page} onClose={close} />}
+      <textarea
+        ref={input}
+        rows={1}
+        value={text.value}
+        placeholder={t("compose_hint")}
+        aria-label={t("compose")}
+        onInput={(event) => {
+          text.value = event.currentTarget.value;
+        }}
+        onKeyDown={onKeyDown}
+      />
+      <div class="lw-composer-bar">
+        <button
+          type="button"
+          class="lw-picker"
+          aria-haspopup="dialog"
+          aria-expanded={panel.value === "models"}
+          aria-label={`${t("model")}: ${model?.name || page.modelId.value || t("model_none")}`}
+          title={model?.reason || t("model_pick")}
+          onClick={toggle("models")}
+        >
+          <span class="lw-dot" data-state={model?.state ?? "unavailable"} />
+          <span class="lw-picker-name">{model?.name || page.modelId.value || t("model_none")}</span>
+          {model && model.state !== "ready" && <span class="lw-quiet">{t(`model_${model.state}`)}</span>}
+          <Icon name="chevron" />
+        </button>
+        <IconButton
+          name="sliders"
+          label={t("parameters")}
+          aria-haspopup="dialog"
+          aria-expanded={panel.value === "parameters"}
+          data-changed={changed || Boolean(page.settings.value.system)}
+          onClick={toggle("parameters")}
+        />
+        <span class="lw-space" />
+        {running ? (
+          <button
+            type="button"
+            class="lw-send"
+            aria-label={t("stop")}
+            title={`${t("stop")} (Esc)`}
+            onClick={() => page.stop()}
+          >
+            <Icon name="stop" />
+          </button>
+        ) : (
+          <button
+            type="button"
+            class="lw-send"
+            aria-label={t("send")}
+            title={t("send")}
+            disabled={!ready || !text.value.trim()}
+            onClick={send}
+          >
+            <Icon name="arrow_up" />
+          </button>
+        )}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,43 @@
+/** Inline icons: fonts lack them, and files would have to be loaded. They inherit colour and size of the text. */
+const paths = {
+  alert: "M12 8v5m0 3.5v.1M10.3 4 2.6 17.5A2 2 0 0 0 4.3 20.5h15.4a2 2 0 0 0 1.7-3L13.7 4a2 2 0 0 0-3.4 0Z",
+  arrow_down: "M12 5v14m-6-6 6 6 6-6",
+  arrow_up: "M12 19V5m-6 6 6-6 6 6",
+  check: "m5 12.5 4.5 4.5L19 7.5",
+  chevron: "m6 9 6 6 6-6",
+  close: "M6 6l12 12M18 6 6 18",
+  code: "m8 7-5 5 5 5m8-10 5 5-5 5",
+  copy: "M9 9h9a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H9a2 2 0 0 1-2-2v-8a2 2 0 0 1 2-2Zm6-3V5a2 2 0 0 0-2-2H5a2 2 0 0 0-2 2v8a2 2 0 0 0 2 2",
+  download: "M12 4v11m-5-4.5 5 5 5-5M5 20h14",
+  globe: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18ZM3.5 12h17M12 3c5 5.5 5 12.5 0 18M12 3c-5 5.5-5 12.5 0 18",
+  idea: "M9 18h6m-5 3h4M12 3a6 6 0 0 0-3.6 10.800c.7.6 1.1 1.2 1.1 2.200h5c0-1 .4-1.6 1.1-2.200A6 6 0 0 0 12 3Z",
+  mail: "M4 6h16a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1Zm-.5.8L12 13l8.5-6.2",
+  menu: "M4 7h16M4 12h16M4 17h10",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+  pencil: "M4 20l1-4.500L16.5 4a2 2 0 0 1 2.8 0l.7.7a2 2 0 0 1 0 2.800L8.5 19 4 20Z",
+  plus: "M12 5v14M5 12h14",
+  search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14Zm5 12 4.5 4.5",
+  sliders: "M4 8h9m5 0h2M4 16h2m5 0h9M15.5 5.500v5M8.5 13.500v5",
+  stop: "M8 7h8a1 1 0 0 1 1 1v8a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V8a1 1 0 0 1 1-1Z",
+  thought: "M12 3v3m0 12v3M3 12h3m12 0h3M5.6 5.600l2.1 2.100m8.6 8.6 2.1 2.100m0-12.8-2.1 2.100m-8.6 8.6-2.1 2.1",
+  trash: "M4 7h16M10 11v6m4-6v6M6 7l1 12a2 2 0 0 0 2 2h6a2 2 0 0 0 2-2l1-12M9 7V5a2 2 0 0 1 2-2h2a2 2 0 0 1 2 2v2",
+};
+
+const solid = { stop: true };
+
+export function Icon({ name }) {
+  return (
+    <svg class={`lw-icon lw-icon-${name}`} viewBox="0 0 24 24" width="1em" height="1em" aria-hidden="true">
+      <path d={paths[name]} class={solid[name] ? "lw-solid" : ""} />
+    </svg>
+  );
+}
+
+/** A button that is an icon; `label` is its name and tooltip. */
+export function IconButton({ name, label, ...rest }) {
+  return (
+    <button type="button" class="lw-icon-button" title={label} aria-label={label} {...rest}>
+      <Icon name={name} />
+    </button>
+  );
+}

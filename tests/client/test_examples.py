@@ -1,0 +1,44 @@
+"""The examples of the client run, against a real service, and every public name has one."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from collections.abc import Iterator
+
+import pytest
+
+import llmws
+from llmws.client import Client, chats
+from llmws.client import client as client_module
+from tests.service.harness import Running
+
+MODULES = [chats, client_module]
+EXAMPLES = {test.name: test for module in MODULES for test in doctest.DocTestFinder().find(module) if test.examples}
+# Values that say all there is to say in a sentence; what makes them has the example.
+PLAIN = {"Parameters", "Part", "Timing", "Usage", "errors"}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example(name: str, client: Client, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMWS_URL", service.instance.url)
+    monkeypatch.setenv("LLMWS_TOKEN", service.instance.token)
+    test = EXAMPLES[name]
+    test.globs.update(client=client, llmws=llmws)
+    told: list[str] = []
+    failed = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=told.append).failed
+    assert failed == 0, "".join(told)
+
+
+def _public() -> Iterator[tuple[str, str]]:
+    for name in set(llmws.__all__) - PLAIN:
+        yield name, inspect.getdoc(getattr(llmws, name)) or ""
+    for cls in (llmws.Client, llmws.Chat, chats.Chats):
+        for name, member in vars(cls).items():
+            if not name.startswith("_") and inspect.isfunction(member):
+                yield f"{cls.__name__}.{name}", inspect.getdoc(member) or ""
+
+
+@pytest.mark.parametrize(("name", "doc"), sorted(_public()))
+def test_every_public_name_has_an_example(name: str, doc: str) -> None:
+    assert ">>> " in doc or name == "assemble", "say in an example what it is for"

@@ -1,0 +1,138 @@
+"""Who may do what: every route states it, and nobody sees what is another's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from llmws.instance import API_VERSION, Instance
+from llmws.service import edge
+from llmws.service.access import NEEDS, Open, Rule
+from llmws.service.app import create_app
+from llmws.service.identity import SCOPES, Person
+from llmws.settings import Settings
+from llmws.store import Store
+
+PEOPLE = {
+    "ada": Person("ada", frozenset({"chat"})),
+    "eve": Person("eve", frozenset({"chat"})),
+    "grace": Person("grace", frozenset({"admin"})),
+    "nobody": Person("nobody", frozenset()),
+}
+
+
+class People:
+    """An identity of several people whose tokens are their names, as a hub has them."""
+
+    hosts = None
+
+    async def person(self, token: str) -> Person | None:
+        return PEOPLE.get(token)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[FastAPI]:
+    settings.data.mkdir()
+    store = Store.open(settings.database_url)
+    instance = Instance("http://127.0.0.1:1", "t", "h", 1, "b", "0", API_VERSION, 0.0)
+    yield create_app(settings, store, instance, lambda: None, People())
+    store.close()
+
+
+@pytest.fixture
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://hub") as bare:
+        yield bare
+
+
+def by(name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {name}"}
+
+
+def routes(router: Any) -> Iterator[APIRoute]:
+    """Every route, those of included routers too."""
+    for route in router.routes:
+        if hasattr(route, "original_router"):
+            yield from routes(route.original_router)
+        else:
+            assert isinstance(route, APIRoute), f"{route} can state no rule"
+            yield route
+
+
+def rules(dependant: Dependant) -> list[Rule | Open]:
+    own = [dependant.call] if isinstance(dependant.call, Rule | Open) else []
+    return own + [rule for below in dependant.dependencies for rule in rules(below)]
+
+
+def test_every_route_states_an_access_rule(app: FastAPI) -> None:
+    found = list(routes(app))
+    assert {route.path for route in found} >= set(app.openapi()["paths"])
+    for route in found:
+        stated = rules(route.dependant)
+        assert len(stated) == 1, f"{route.path} states {stated}"
+        if isinstance(stated[0], Open):
+            assert route.path.startswith(edge._WITHOUT_TOKEN), f"{route.path} would want a token all the same"
+
+
+def test_an_open_path_has_an_open_route(app: FastAPI) -> None:
+    for route in routes(app):
+        if route.path.startswith(edge._WITHOUT_TOKEN):
+            [rule] = rules(route.dependant)
+            assert isinstance(rule, Open) or type(rule).__name__ == "Ticketed"
+
+
+def test_actions_need_scopes_that_exist() -> None:
+    assert set(NEEDS.values()) <= set(SCOPES)
+
+
+async def test_scopes_contain_those_below(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/api/chats", headers=by("grace"))).status_code == 200
+    assert (await http.post("/api/shutdown", headers=by("grace"))).status_code == 202
+    refused = await http.post("/api/shutdown", headers=by("ada"))
+    assert refused.status_code == 403
+    assert "admin" in refused.json()["error"]["remedy"]
+    assert (await http.get("/api/chats", headers=by("nobody"))).status_code == 403
+
+
+async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
+    chat = (await http.post("/api/chats", json={"model": "echo"}, headers=by("ada"))).json()
+    said = {"text": "secret", "parameters": {"extra": {"count": 10_000, "delay_s": 0.1}}}
+    sent = (await http.post(f"/api/chats/{chat['id']}/messages", json=said, headers=by("ada"))).json()
+    mine, answer = f"/api/chats/{chat['id']}", f"/api/generations/{sent['generation']['id']}"
+    tries = [
+        ("GET", mine, None),
+        ("PATCH", mine, {"title": "x"}),
+        ("DELETE", mine, None),
+        ("POST", f"{mine}/restore", None),
+        ("GET", f"{mine}/messages", None),
+        ("POST", f"{mine}/messages", {"text": "x"}),
+        ("GET", answer, None),
+        ("GET", f"{answer}/events", None),
+        ("POST", f"{answer}/cancel", None),
+        ("POST", "/api/tickets", {"action": "download", "thing": f"chats/{chat['id']}"}),
+    ]
+    for method, path, body in tries:
+        for name in ("eve", "grace"):
+            response = await http.request(method, path, json=body, headers=by(name))
+            assert response.status_code == 404, (method, path, name)
+            assert "secret" not in response.text
+    assert (await http.get("/api/chats", headers=by("eve"))).json()["items"] == []
+    assert (await http.get(answer, headers=by("ada"))).json()["state"] == "running"
+    assert (await http.post(f"{answer}/cancel", headers=by("ada"))).status_code == 202
+
+
+async def test_a_key_of_one_finds_nothing_of_another(http: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "same"}
+    ids = [
+        (await http.post("/api/chats", json={"model": "echo"}, headers={**by(name), **key})).json()["id"]
+        for name in ("ada", "eve", "ada")
+    ]
+    assert ids[0] != ids[1]
+    assert ids[0] == ids[2]

@@ -1,0 +1,162 @@
+"""What the browser tests share: one service, one JupyterLab, one Voilà, and a Chromium to look at them."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from llmws import instance
+from llmws.client import Client, connect
+
+ROOT = Path(__file__).parents[2]
+UI = ROOT / "llmws" / "ui"
+TOKEN = "token-of-the-tests"
+START_LIMIT_S = 60
+
+
+@dataclass
+class Workspace:
+    """A data folder with its service, a copy of the notebooks, and the environment of who uses both."""
+
+    folder: Path
+    environment: dict[str, str]
+    service: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        return Path(self.environment["LLMWS_DATA"])
+
+    @property
+    def notebooks(self) -> Path:
+        return self.folder / "notebooks"
+
+    def start(self, log: str, *command: str) -> subprocess.Popen[bytes]:
+        with (self.folder / log).open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=self.environment,
+                cwd=self.notebooks,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def start_service(self) -> None:
+        """Start the service as our child, and wait until it can be found."""
+        process = self.service = self.start("service.log", "llmws.service")
+        wait_for(lambda: (found := instance.running(self.data)) is not None and found.pid == process.pid, process)
+
+    def kill_service(self) -> None:
+        assert self.service is not None
+        self.service.kill()
+        self.service.wait()
+
+    def client(self) -> Client:
+        found = instance.running(self.data)
+        assert found is not None
+        return connect(found.url, found.token)
+
+
+def wait_for(condition: Callable[[], Any], process: subprocess.Popen[bytes], limit_s: float = START_LIMIT_S) -> None:
+    """Wait until `condition` holds; fail where `process` ends before."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
+        assert time.monotonic() < deadline, f"{process.args} did not come up"
+        time.sleep(0.05)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    folder = tmp_path_factory.mktemp("workspace")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLMWS_", "JUPYTER"))}
+    environment |= {
+        "LLMWS_DATA": str(folder / "data"),
+        "JUPYTER_PATH": str(UI),
+        "JUPYTER_CONFIG_PATH": str(UI / "voila"),
+    }
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        environment[name] = str(folder / name.lower())
+    workspace = Workspace(folder, environment)
+    workspace.start_service()
+    yield workspace
+    if workspace.service is not None:
+        end(workspace.service)
+
+
+@pytest.fixture(scope="session")
+def lab(workspace: Workspace) -> Iterator[str]:
+    """The address of a JupyterLab on the notebooks."""
+    port = _free_port()
+    options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    options += [f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True"]
+    options += [f"--ServerApp.root_dir={workspace.notebooks}", "--LabApp.news_url=None"]
+    yield from _served(workspace, port, f"/api?token={TOKEN}", "lab.log", "jupyterlab", *options)
+
+
+@pytest.fixture(scope="session")
+def voila(workspace: Workspace) -> Iterator[str]:
+    """The address of the dashboards."""
+    port = _free_port()
+    folder = str(workspace.notebooks / "dashboards")
+    options = ["--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", folder]
+    yield from _served(workspace, port, "/voila/static/voila.js", "voila.log", "llmws.hub.dashboards", *options)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Of a module, not of the session: playwright's loop would be in the way of other modules' asynchronous tests."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        yield browser
+        browser.close()
+
+
+def _served(workspace: Workspace, port: int, probe: str, log: str, *command: str) -> Iterator[str]:
+    process = workspace.start(log, *command)
+    try:
+        wait_for(lambda: _answers(port, probe), process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        end(process)
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < 400
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

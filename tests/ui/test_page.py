@@ -1,0 +1,274 @@
+"""The page without a browser: a comm that only records, and the fake client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anywidget
+import comm
+import pytest
+
+from llmws import ui
+from llmws.messages import Message, StreamEvent
+
+from .fake_api import FakeClient
+
+VIEW = "0123456789abcdef"
+
+
+class Browser:
+    """A tab: what it asks, and what reaches it."""
+
+    def __init__(self, page: ui.Page, sent: list[dict[str, Any]]) -> None:
+        self.page = page
+        self.sent = sent
+        self.requests = 100
+
+    def post(self, content: Any) -> None:
+        """Let the page have any message, as the kernel hands it over."""
+        self.page._handle_custom_msg(content, [])
+
+    def ask(self, intent: str, view: str = VIEW, **values: Any) -> dict[str, Any]:
+        """Ask for an intent and wait for the reply."""
+        self.requests += 1
+        request = self.requests
+        self.post({"intent": intent, "view": view, "request": request, "values": values})
+        return self.wait(lambda message: message["type"] == "reply" and message["request"] == request)
+
+    def wait(self, wanted: Callable[[dict[str, Any]], bool], limit_s: float = 10) -> dict[str, Any]:
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            for message in list(self.sent):
+                if wanted(message):
+                    return message
+            time.sleep(0.005)
+        raise AssertionError(f"nothing like it came; there came {self.sent}")
+
+    def of(self, type: str) -> list[dict[str, Any]]:
+        return [message for message in self.sent if message["type"] == type]
+
+    def text(self) -> str:
+        """What all deltas said together."""
+        events = [event for deltas in self.of("deltas") for _, batch in deltas["streams"] for event in batch]
+        return "".join(event.get("text", "") for event in events if event["type"] == "text")
+
+    def ended(self) -> dict[str, Any]:
+        return self.wait(
+            lambda message: (
+                message["type"] == "deltas" and any(batch[-1]["type"] == "end" for _, batch in message["streams"])
+            )
+        )
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The custom messages that left the kernel."""
+    messages: list[dict[str, Any]] = []
+
+    class Recorder(comm.base_comm.BaseComm):
+        def publish_msg(self, msg_type: str, data: Any = None, **more: Any) -> None:
+            if data and data.get("method") == "custom":
+                messages.append(data["content"])
+
+    monkeypatch.setattr(comm, "create_comm", lambda *args, **named: Recorder(*args, **named))
+    return messages
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    return FakeClient()
+
+
+@pytest.fixture
+def browser(client: FakeClient, sent: list[dict[str, Any]]) -> Iterator[Browser]:
+    page = ui.Chat(client)  # type: ignore[arg-type]
+    yield Browser(page, sent)
+    page.close()
+
+
+def test_a_question_is_answered_in_deltas_that_end(browser: Browser) -> None:
+    told = browser.ask("say", text="To be or not to be", key="k", model="echo")["value"]
+    assert told["chat"]["title"] == "To be or not to be"
+    assert [item["message"]["role"] for item in told["items"]] == ["user", "assistant"]
+    browser.ended()
+    assert browser.text() == "Tobeornottobe"
+    assert [message.text for message in browser.page.messages] == ["To be or not to be", "Tobeornottobe"]
+    assert all(isinstance(message, Message) for message in browser.page.messages)
+
+
+def test_many_tokens_make_few_messages_numbered_without_a_gap(browser: Browser, client: FakeClient) -> None:
+    client.api.script = [StreamEvent("text", text=f"w{n} ") for n in range(2000)]
+    browser.ask("say", text="Go on", key="k", model="echo")
+    browser.ended()
+    deltas = browser.of("deltas")
+    assert browser.text() == "".join(f"w{n} " for n in range(2000))
+    assert [message["sequence"] for message in deltas] == list(range(1, len(deltas) + 1))
+    assert len(deltas) < 200
+
+
+def test_a_tab_that_comes_in_the_middle_gets_the_whole_answer(browser: Browser, client: FakeClient) -> None:
+    client.api.pause_s = 0.02
+    words = " ".join(f"w{n}" for n in range(40))
+    chat = browser.ask("say", text=words, key="k", model="echo")["value"]["chat"]["id"]
+    browser.wait(lambda message: message["type"] == "deltas" and message["sequence"] == 3)
+    second = browser.ask("start", view="another", chat=chat)["value"]
+    answer = second["chat"]["messages"][1]["message"]
+    browser.ended()
+    later = [message for message in browser.of("deltas") if message["sequence"] > second["sequence"]]
+    events = [event for deltas in later for _, batch in deltas["streams"] for event in batch]
+    said = "".join(part["text"] for part in answer["parts"])
+    assert 0 < len(said) < len(words.replace(" ", ""))
+    assert said + "".join(event.get("text", "") for event in events) == words.replace(" ", "")
+
+
+def test_an_answer_that_ends_while_a_tab_opens_is_not_cut(browser: Browser, client: FakeClient) -> None:
+    chat = browser.ask("say", text="one two three", key="k", model="echo")["value"]["chat"]["id"]
+    browser.ended()
+    answer = browser.ask("show", id=chat)["value"]["messages"][1]["message"]
+    assert "".join(part["text"] for part in answer["parts"]) == "onetwothree"
+    assert answer["finish_reason"] == "stop"
+
+
+def test_stop_reaches_the_service(browser: Browser, client: FakeClient) -> None:
+    client.api.pause_s = 0.02
+    told = browser.ask("say", text="word " * 500, key="k", model="echo")["value"]
+    browser.ask("stop", generation=told["items"][1]["generation_id"])
+    last = browser.ended()["streams"][0][1][-1]
+    assert last["finish_reason"] == "cancelled"
+
+
+def test_the_same_key_asks_once(browser: Browser, client: FakeClient) -> None:
+    first = browser.ask("say", text="hi", key="same", model="echo")["value"]["chat"]["id"]
+    browser.ended()
+    again = browser.ask("say", text="hi", key="same", model="echo")["value"]["chat"]["id"]
+    assert first == again
+    assert {key for name, key in client.api.calls if name == "send"} == {"same"}
+
+
+def test_rename_delete_and_restore_reach_the_other_tabs(browser: Browser) -> None:
+    chat = browser.ask("say", text="hello", key="k", model="echo")["value"]["chat"]["id"]
+    assert browser.ask("change", id=chat, title="Greetings")["value"]["title"] == "Greetings"
+    assert browser.of("chat")[-1]["chat"]["title"] == "Greetings"
+    browser.ask("delete", id=chat)
+    assert browser.of("removed")[-1] == {"type": "removed", "view": VIEW, "id": chat}
+    assert browser.page.messages == []
+    assert browser.ask("find")["value"]["items"] == []
+    assert browser.ask("restore", id=chat)["value"]["title"] == "Greetings"
+    assert browser.ask("find", query="greet")["value"]["items"][0]["id"] == chat
+
+
+def test_long_conversations_come_in_pages(browser: Browser, client: FakeClient) -> None:
+    chat = browser.ask("say", text="0", key="first", model="echo")["value"]["chat"]["id"]
+    for number in range(1, 60):
+        browser.wait(lambda _: client.api._chats[chat]["running"] is None)
+        browser.ask("say", text=str(number), key=f"k{number}", chat=chat)
+    shown = browser.ask("show", id=chat)["value"]
+    assert 0 < len(shown["messages"]) < 120
+    earlier = browser.ask("earlier", id=chat, cursor=shown["next_cursor"])["value"]
+    texts = [item["message"]["parts"][0]["text"] for item in earlier["messages"] + shown["messages"]]
+    assert texts[:4] == ["0", "0", "1", "1"]
+    assert len(browser.page.messages) == 120
+
+
+def test_an_error_of_the_service_reaches_the_page_with_its_remedy(browser: Browser, client: FakeClient) -> None:
+    client.api.away = True
+    reply = browser.ask("pulse")
+    assert reply["error"]["code"] == "service"
+    assert reply["error"]["remedy"] == "See `llmws status`."
+    client.api.away = False
+    assert browser.ask("pulse")["value"]["models"][0]["id"] == "smollm2-135m"
+
+
+def test_a_stream_that_breaks_ends_with_the_error_in_the_answer(browser: Browser, client: FakeClient) -> None:
+    sound = client.api.send
+
+    async def send_then_vanish(*args: Any, **named: Any) -> dict[str, Any]:
+        told = await sound(*args, **named)
+        client.api._generations.clear()
+        return told
+
+    client.api.send = send_then_vanish  # type: ignore[method-assign]
+    browser.ask("say", text="hi", key="k", model="echo")
+    batch = browser.ended()["streams"][0][1]
+    assert [event["type"] for event in batch] == ["end"]
+    assert browser.wait(lambda message: message["type"] == "refused")["error"]["code"] == "internal"
+
+
+def test_a_mistake_of_ours_is_told_and_not_lost(browser: Browser, client: FakeClient) -> None:
+    async def broken(*args: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    client.api.models = broken  # type: ignore[method-assign]
+    error = browser.ask("pulse")["error"]
+    assert error["code"] == "internal"
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"text": 1, "key": "k"}, {"text": "hi", "key": "k", "more": 1}, {"text": "hi", "key": "k", "chat": 7}],
+)
+def test_values_that_do_not_fit_are_refused(browser: Browser, values: dict[str, Any]) -> None:
+    assert browser.ask("say", **values)["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("parameters", [{"temperatur": 1}, {"stop": 3}], ids=["unknown name", "wrong type"])
+def test_parameters_that_cannot_be_are_refused(browser: Browser, parameters: dict[str, Any]) -> None:
+    told = browser.ask("say", text="hi", key="k", model="echo", parameters=parameters)
+    assert told["error"]["code"] == "invalid_request"
+
+
+def _nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+HOSTILE = {
+    "nothing": None,
+    "text": "send",
+    "list": [1, 2],
+    "unknown intent": {"intent": "shutdown", "view": VIEW, "request": 1},
+    "a method that is no intent": {"intent": "tell", "view": VIEW, "request": 1, "values": {"type": "x"}},
+    "a private method": {"intent": "_said", "view": VIEW, "request": 1},
+    "a method of the widget": {"intent": "close", "view": VIEW, "request": 1},
+    "intent of another type": {"intent": ["say"], "view": VIEW, "request": 1},
+    "no view": {"intent": "pulse", "request": 1},
+    "a long view": {"intent": "pulse", "view": "v" * 1000, "request": 1},
+    "request is a text": {"intent": "pulse", "view": VIEW, "request": "1"},
+    "values are a list": {"intent": "pulse", "view": VIEW, "request": 1, "values": [1]},
+    "huge": {"intent": "say", "view": VIEW, "request": 1, "values": {"text": "x" * 3_000_000, "key": "k"}},
+    "deep": {"intent": "say", "view": VIEW, "request": 1, "values": {"text": _nested(100_000), "key": "k"}},
+    "not a number": {"intent": "pulse", "view": VIEW, "request": float("nan")},
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_messages_are_refused_aloud_and_the_page_lives(browser: Browser, content: Any) -> None:
+    browser.post(content)
+    refused = browser.wait(lambda message: message["type"] == "refused" or "error" in message)
+    assert refused["error"]["code"] == "invalid_request"
+    assert browser.ask("pulse")["value"]["models"]
+
+
+def test_a_flood_is_refused_and_passes(browser: Browser, client: FakeClient) -> None:
+    for number in range(1000, 1400):
+        browser.post({"intent": "pulse", "view": VIEW, "request": number})
+    assert browser.wait(lambda message: message.get("error", {}).get("code") == "unavailable")
+    browser.wait(lambda message: message.get("request") == 1399)
+    browser.wait(lambda _: not browser.page._tasks)
+    assert browser.ask("pulse")["value"]["models"]
+
+
+def test_intents_hide_no_method_of_the_widget() -> None:
+    assert not ui.Chat.intents.keys() & set(dir(anywidget.AnyWidget))
+
+
+def test_traits_hold_no_content(browser: Browser) -> None:
+    browser.ask("say", text="confidential", key="k", model="echo")
+    browser.ended()
+    state = {name: value for name, value in browser.page.get_state().items() if name not in ("_esm", "_css")}
+    assert "confidential" not in str(state)
