@@ -24,7 +24,7 @@ from .settings import Settings
 from .terminal import clock, painted, row, size
 
 NOT_RUNNING = 3
-_GRACE_S = 10.0
+_GRACE_S, _ANSWER_LIMIT_S = 10.0, 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -200,7 +200,7 @@ async def _asked_to_end(found: Instance) -> bool:
 
     headers = {"Authorization": f"Bearer {found.token}"}
     try:
-        async with http.new_client(found.url, headers=headers, proxies=False, idle_s=5.0) as client:
+        async with http.new_client(found.url, headers=headers, proxies=False, idle_s=_ANSWER_LIMIT_S) as client:
             return (await client.post("/api/shutdown")).is_success
     except http.HTTPError:
         return False

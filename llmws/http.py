@@ -39,6 +39,8 @@ TimeoutException = httpx.TimeoutException
 
 Failure = Literal["address", "name", "refused", "tls", "proxy", "unreachable", "busy", "silent", "too_large", "broken"]
 MEBIBYTE = 1 << 20
+# No proxy leads to this machine, and not everybody who has one says so in NO_PROXY.
+_LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
 class TooLarge(HTTPError):
@@ -81,6 +83,7 @@ def new_client(
         # llama.cpp hangs up after 5 idle seconds, which is also httpx's limit: a request sent in that moment is lost.
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=4.0),
         verify=_certificates(),
+        mounts=dict.fromkeys(_LOOPBACK),
         trust_env=proxies,
         follow_redirects=False,
     )

@@ -81,6 +81,20 @@ class Settings:
             values["data"] = Path(environment["XDG_DATA_HOME"]) / "llmws"
         return cls(**values)
 
+    def to_environment(self) -> dict[str, str]:
+        """The variables that give a child process these settings; another service's address and token are left out.
+
+        Example:
+            >>> Settings(port=9000, embedded=False).to_environment()["LLMWS_EMBEDDED"]
+            '0'
+        """
+        told = {
+            setting.metadata["name"]: getattr(self, setting.name)
+            for setting in fields(self)
+            if setting.name not in ("url", "token") and getattr(self, setting.name) is not None
+        }
+        return {name: str(int(value) if isinstance(value, bool) else value) for name, value in told.items()}
+
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data / 'llmws.db'}"

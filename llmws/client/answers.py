@@ -99,7 +99,7 @@ def _write(events: Iterator[StreamEvent], out: TextIO) -> None:
             if event.type != kind:
                 out.write(_change(event.type, coloured, fresh=column == 0))
                 kind = event.type
-            text = event.text.translate(_WITHOUT_CONTROLS)
+            text = event.text
             out.write(text)
             column = 0 if text.endswith("\n") else 1
             if time.monotonic() - flushed > _FLUSH_S:

@@ -45,7 +45,7 @@ class ModelInfo:
 
 
 class Provider(Protocol):
-    """A model server that can be asked.
+    """A model server that can be asked; `name` is what people call it.
 
     `stream` yields ``start … usage? error? end``. What goes wrong before the first event is raised as `ProviderError`;
     what goes wrong later is an `error` event and ``end`` with the finish reason ``error``. There is exactly one `end`,

@@ -119,7 +119,8 @@ class Failures:
         error = self.told(told, model, status)
         if (seconds := _retry_after_s(headers)) is not None:
             error.details["retry_after_s"] = seconds
-            error.remedy = f"Wait {seconds:.0f} s, then ask again."
+            if error.retryable:
+                error.remedy = f"Wait {seconds:.0f} s, then ask again."
         return error
 
     def told(self, told: Any, model: str, status: int | None = None) -> ProviderError:

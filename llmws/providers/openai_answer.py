@@ -150,7 +150,9 @@ class Answer:
         if reason in _GAVE_UP:
             self._gave_up = self._failures.told({"code": 503, "message": reason}, self._model)
         elif reason not in _FINISH:
-            yield StreamEvent("warning", text=f"The model stopped for a reason that is not known: {reason[:80]!r}.")
+            yield StreamEvent(
+                "warning", text=f"The model stopped for an unknown reason: {self._failures.redact(reason)}."
+            )
 
     def _count(self, told: Any) -> None:
         """Note the usage so far: cumulative where it comes with every chunk, null or zero until it is known."""

@@ -39,10 +39,10 @@ class Server(uvicorn.Server):
     """uvicorn, which would wait for open streams for ever: it ends them first."""
 
     def __init__(self, settings: Settings, store: Store, instance: Instance) -> None:
-        self._app = create_app(settings, store, instance, self.leave)
+        self.app = create_app(settings, store, instance, self.leave)
         super().__init__(
             uvicorn.Config(
-                self._app,
+                self.app,
                 loop="uvloop",
                 lifespan="on",
                 ws="none",
@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await drain(self._app)
+        await drain(self.app)
         await super().shutdown(sockets)
 
 

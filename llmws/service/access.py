@@ -1,7 +1,7 @@
 """Who may do what: the one table of it, and the rule that every route states.
 
-A scope contains those before it (chat ⊂ train ⊂ admin). That a person only sees rows of their own is the store's
-part: each of its functions takes the owner.
+A scope contains those before it (chat ⊂ train ⊂ admin); a runner's stands apart. That a person only sees rows of their
+own is the store's part: each of its functions takes the owner.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ..errors import Forbidden, NotAuthenticated
-from .identity import SCOPES, Person
+from .identity import RUNNER, SCOPES, Person
 
 # What each action needs. A route, the metering path and a ticket name an action, never a scope.
 NEEDS: dict[str, str] = {
@@ -21,6 +21,7 @@ NEEDS: dict[str, str] = {
     "download": "chat",
     "train": "train",
     "administer": "admin",
+    "run jobs": RUNNER,
 }
 
 
@@ -34,7 +35,8 @@ def require(person: Person, action: str) -> None:
         llmws.errors.Forbidden: Your account may not train. Ask an administrator for the scope train.
     """
     needed = NEEDS[action]
-    if not any(scope in person.scopes for scope in SCOPES[SCOPES.index(needed) :]):
+    granting = SCOPES[SCOPES.index(needed) :] if needed in SCOPES else (needed,)
+    if not any(scope in person.scopes for scope in granting):
         raise Forbidden(f"Your account may not {action}.", remedy=f"Ask an administrator for the scope {needed}.")
 
 
@@ -67,4 +69,6 @@ class Open:
 
 Reader = Annotated[Person, Depends(Rule("read"))]
 Chatter = Annotated[Person, Depends(Rule("chat"))]
+Trainer = Annotated[Person, Depends(Rule("train"))]
+RunnerAccount = Annotated[Person, Depends(Rule("run jobs"))]
 Administrator = Annotated[Person, Depends(Rule("administer"))]

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from ..instance import Instance
 from ..settings import Settings
 from ..store import Store
-from . import chats, docs, downloads, edge, generations, models, presence, status, tickets
+from . import chats, comparisons, docs, downloads, edge, generations, models, presence, status, tickets
 from .identity import Identity, LocalIdentity
 
 
@@ -37,11 +37,11 @@ def create_app(
     )
     state = app.state
     state.settings, state.store, state.instance, state.leave = settings, store, instance, leave
-    state.models = models.Models(settings)
+    state.models = models.Registry(settings)
     state.generations = generations.Generations(store)
     state.tickets = tickets.Tickets.of(settings.data)
     state.presence = presence.Presence(settings.idle_exit_s, lambda: state.generations.running > 0, leave)
-    for module in (chats, docs, downloads, generations, models, presence, status, tickets):
+    for module in (chats, comparisons, docs, downloads, generations, models, presence, status, tickets):
         app.include_router(module.router)
     for kind in (RequestValidationError, HTTPException):
         app.add_exception_handler(kind, edge.on_error)

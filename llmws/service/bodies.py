@@ -14,7 +14,7 @@ from ..messages import Message, Parameters
 STRICT = ConfigDict(extra="forbid")
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """Refuse what JSON can say and a database or another program cannot take."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
@@ -29,10 +29,10 @@ def _parameters(value: Any) -> Any:
     names = [field.name for field in fields(Parameters)]
     if isinstance(value, dict) and (unknown := sorted(set(value) - set(names))):
         raise ValueError(f"there is no parameter {unknown[0]!r}; there are {', '.join(names)}")
-    return _storable(value)
+    return storable(value)
 
 
-Text = Annotated[str, BeforeValidator(_storable)]
-Name = Annotated[str, BeforeValidator(_storable), Field(min_length=1, max_length=255)]
-GivenMessage = Annotated[Message, BeforeValidator(_storable)]
+Text = Annotated[str, BeforeValidator(storable)]
+Name = Annotated[str, BeforeValidator(storable), Field(min_length=1, max_length=255)]
+GivenMessage = Annotated[Message, BeforeValidator(storable)]
 GivenParameters = Annotated[Parameters, BeforeValidator(_parameters)]

@@ -1,22 +1,30 @@
-"""The embedded model server as a provider like any other: it waits while that starts, and chooses the adapter."""
+"""The embedded model server as a provider like any other: it waits while that starts, and chooses the adapter.
+
+What was fine-tuned is served with it: adapters in the same process, whole models in one of their own that sleeps while
+nobody asks it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from ..errors import Error, Unavailable
 from ..messages import StreamEvent
 from ..providers import catalog
 from ..providers.base import CompletionRequest, ModelInfo, Provider
-from ..serving.embedded import Embedded, Endpoint, find_embedded_model
+from ..serving.embedded import Embedded, EmbeddedModel, Endpoint, find_embedded_model
 from ..settings import Settings
+from ..store.adapters import Adapter
 
 State = Literal["ready", "starting", "unavailable"]
 # What `serving` calls its states, in the words of a list of models. A sleeping server starts when it is asked.
 _STATES: dict[str, State] = {"asleep": "ready", "starting": "starting", "ready": "ready", "failed": "unavailable"}
+# A whole model that nobody asked for so long gives its memory back.
+_ASLEEP_AFTER_S = 300.0
 
 
 class EmbeddedProvider:
@@ -28,6 +36,8 @@ class EmbeddedProvider:
         self.server: Embedded | None = None
         self._problem: Error | None = None
         self._opened: dict[str, Provider] = {}
+        self._tuned: dict[str, Adapter] = {}
+        self._whole: dict[str, Embedded] = {}
         try:
             self.server = Embedded(find_embedded_model(settings))
         except Error as problem:
@@ -38,38 +48,62 @@ class EmbeddedProvider:
             await self.server.start()
 
     async def aclose(self) -> None:
-        if self.server is not None:
-            await self.server.stop()
+        for server in (self.server, *self._whole.values()):
+            if server is not None:
+                await server.stop()
         for provider in self._opened.values():
             await provider.aclose()
+
+    async def serve(self, tuned: Sequence[Adapter]) -> None:
+        """Serve these beside the base model, and no others; returns once they can be asked.
+
+        Raises:
+            SettingsError: one is missing or does not fit the base; those that were served stay.
+        """
+        served = {one.id: one for one in tuned}
+        if self.server is not None:
+            mine = [one for one in tuned if one.base == self.server.model.id]
+            await self.server.set_adapters({one.id: Path(one.path) for one in mine if one.kind == "adapter"})
+            whole = {one.id: one for one in mine if one.kind == "model"}
+            for gone in self._whole.keys() - whole.keys():
+                await self._whole.pop(gone).stop()
+            for new in whole.keys() - self._whole.keys():
+                model = EmbeddedModel(new, new, Path(whole[new].path))
+                self._whole[new] = Embedded(model, asleep_after_s=_ASLEEP_AFTER_S)
+                await self._whole[new].start()
+        self._tuned = served
 
     async def models(self) -> list[ModelInfo]:
         return [info for info, _, _ in self.states()]
 
-    def states(self) -> list[tuple[ModelInfo, State, str]]:
-        """The base model and its adapters, how it stands with each, and why."""
-        server = self.server
+    def states(self, owner: str | None = None) -> list[tuple[ModelInfo, State, str]]:
+        """The base model and what `owner` tuned of it (None: everybody), how it stands with each, and why."""
+        mine = [one for one in self._tuned.values() if owner in (None, one.owner)]
+        if self.server is None:
+            base = (ModelInfo("smollm2-135m", "SmolLM2 135M Instruct"), "unavailable", str(self._problem))
+        else:
+            base = self._state(self.server.model.id, self.server.model.name)
+        return [base, *(self._state(one.id, one.id, one.base) for one in mine)]
+
+    def _state(self, model_id: str, name: str, base: str | None = None) -> tuple[ModelInfo, State, str]:
+        server = self._server_of(model_id)
         if server is None:
-            return [(ModelInfo("smollm2-135m", "SmolLM2 135M Instruct"), "unavailable", str(self._problem))]
-        told = []
-        for model_id in server.models:
-            tuned = model_id != server.model.id
-            info = ModelInfo(
-                model_id,
-                model_id if tuned else server.model.name,
-                context=server.context,
-                vision=False,
-                base=server.model.id if tuned else None,
-            )
-            state, reason = server.status(model_id)
-            told.append((info, _STATES[state], reason))
-        return told
+            reason = f"Its base {base} is not served here."
+            return ModelInfo(model_id, name, vision=False, base=base), "unavailable", reason
+        state, reason = server.status(model_id)
+        return ModelInfo(model_id, name, context=server.context, vision=False, base=base), _STATES[state], reason
+
+    def _server_of(self, model_id: str) -> Embedded | None:
+        if model_id in self._whole:
+            return self._whole[model_id]
+        return self.server if self.server is not None and model_id in self.server.models else None
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamEvent, None]:
-        if self.server is None:
-            problem = self._problem or Unavailable("There is no embedded model.")
+        server = self._server_of(request.model)
+        if server is None:
+            problem = self._problem or Unavailable(f"The model {request.model} is not served here.")
             raise Unavailable(problem.message, remedy=problem.remedy)
-        async with self.server.call(request.model) as endpoint:
+        async with server.call(request.model) as endpoint:
             extra = {**request.parameters.extra, **endpoint.extra}
             asked = replace(request, model=endpoint.model, parameters=replace(request.parameters, extra=extra))
             async with aclosing(self._open(endpoint).stream(asked)) as events:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
@@ -79,22 +79,30 @@ class Generations:
 
     async def start(self, owner: str, id: str, begin: Callable[[Connection], tuple[Begun, Call]]) -> Begun:
         """Begin the generation in the store, in one transaction, and run it; one begun before is only found."""
+        return (await self.start_all(owner, [id], lambda connection: [begin(connection)]))[0]
+
+    async def start_all(
+        self, owner: str, ids: Collection[str], begin: Callable[[Connection], Sequence[tuple[Begun, Call]]]
+    ) -> list[Begun]:
+        """The same for several, all or none: `begin` tells those of `ids` that it began or found."""
         if self._closing:
             raise Unavailable("The service is shutting down.", remedy="Try again in a moment.")
-        if self.running >= MAX_RUNNING:
+        new = {one: Live(one, owner) for one in ids if one not in self._live}
+        if new and self.running + len(new) > MAX_RUNNING:
             raise Unavailable(f"{self.running} answers are being written already.", remedy="Try again in a moment.")
-        if id in self._live:
-            return (await self._store.write(begin))[0]
-        live = self._live[id] = Live(id, owner)
+        self._live |= new
         try:
-            begun, call = await self._store.write(begin)
-            if begun.created:
-                live.task = asyncio.create_task(self._run(live, call), name=f"generation {id}")
+            begun = await self._store.write(begin)
+            for one, call in begun:
+                if one.created:
+                    live = new[one.generation.id]
+                    live.task = asyncio.create_task(self._run(live, call), name=f"generation {live.id}")
         finally:
-            if live.task is None:
-                del self._live[id]
-            live.begun.set()
-        return begun
+            for live in new.values():
+                if live.task is None:
+                    del self._live[live.id]
+                live.begun.set()
+        return [one for one, _ in begun]
 
     async def attach(self, owner: str, id: str) -> EventLog:
         """The generation's events, running or ended; `NotFound` where `owner` has none of this id."""
@@ -131,12 +139,18 @@ class Generations:
     async def _run(self, live: Live, call: Call) -> None:
         flushing = asyncio.create_task(self._flush(live))
         unsaved: list[tuple[Message, UsageRow]] = []
-        await metered(
-            call,
-            publish=live.log.append,
-            settle=partial(self._settle, live, flushing, unsaved),
-            stopped=lambda: live.stopped or "interrupted",
-        )
+        try:
+            await metered(
+                call,
+                publish=live.log.append,
+                settle=partial(self._settle, live, flushing, unsaved),
+                stopped=lambda: live.stopped or "interrupted",
+            )
+        finally:
+            flushing.cancel()
+            if not live.log.closed:
+                # Only a mistake of ours comes here; nobody shall wait for ever because of it.
+                live.log.append(StreamEvent("end", finish_reason="error"))
         for message, used in unsaved:
             await self._save_later(live.id, message, used)
         asyncio.get_running_loop().call_later(REMEMBER_S, self._live.pop, live.id, None)

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 SCOPES = ("chat", "train", "admin")
+# Apart from these: what carries out jobs. No person has it, and who has it can do nothing else.
+RUNNER = "runner"
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
     """Who asks. `name` owns rows; `scopes` is what this token may be used for, a subset of `SCOPES`.
+
+    A program that carries out jobs is one, too, with the scope `RUNNER` alone.
 
     Example:
         >>> "train" in Person("ada", frozenset({"chat"})).scopes
@@ -38,7 +42,7 @@ class Identity(Protocol):
 
 
 class LocalIdentity:
-    """The account's owner, known by the token of `service.json`, may do everything.
+    """The account's owner, known by the token of `service.json`, may do everything a person may.
 
     Only loopback names are answered: a web page can point a name of its own at 127.0.0.1 (DNS rebinding), but not
     choose what the browser then sends as `Host`.
@@ -51,13 +55,14 @@ class LocalIdentity:
 
     hosts: frozenset[str] | None = frozenset({"127.0.0.1", "localhost", "::1"})
 
-    def __init__(self, token: str, account: str | None = None) -> None:
-        self._token = token.encode()
-        self._person = Person(account or _account(), frozenset(SCOPES))
+    def __init__(self, token: str, account: str | None = None, runner_token: str | None = None) -> None:
+        self._known = [(token.encode(), Person(account or _account(), frozenset(SCOPES)))]
+        if runner_token is not None:
+            self._known.append((runner_token.encode(), Person("runner", frozenset({RUNNER}))))
 
     async def person(self, token: str) -> Person | None:
-        same = secrets.compare_digest(token.encode(), self._token)
-        return self._person if same else None
+        given = token.encode()
+        return next((person for known, person in self._known if secrets.compare_digest(given, known)), None)
 
 
 def _account() -> str:

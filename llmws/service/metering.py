@@ -11,8 +11,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..errors import Error, ProviderError
 from ..messages import FinishReason, Message, StreamEvent, Timing, Usage
@@ -37,7 +38,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to a model: for whom, of which model (as the workspace names it), and what is asked."""
+    """One call to a model: for whom, of which model (as the workspace names it), and what is asked.
+
+    `turn` is entered before the model is asked: a semaphore there makes calls wait for each other, which does not count
+    as time that the model took.
+    """
 
     person: Person
     model: str
@@ -47,6 +52,7 @@ class Call:
     origin: Origin = Origin()
     action: str = "chat"
     warnings: tuple[StreamEvent, ...] = ()
+    turn: AbstractAsyncContextManager[Any] = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,8 @@ async def metered(
         _reserve(call)
         for warning in call.warnings:
             publish(warning)
-        await meter.run(publish)
+        async with call.turn:
+            await meter.run(publish)
     except asyncio.CancelledError:
         meter.finish_reason = stopped()
     except Error as problem:
@@ -118,6 +125,7 @@ class _Meter:
         self._spoken: dict[str, list[str]] = {"reasoning": [], "text": [], "tool_call": []}
 
     async def run(self, publish: Callable[[StreamEvent], None]) -> None:
+        self._begun = time.monotonic()
         async with aclosing(self._call.provider.stream(self._call.request)) as events:
             async for event in events:
                 self._reached = True

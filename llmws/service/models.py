@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 
 from ..errors import Error, NotFound, ProviderError, SettingsError
 from ..providers import catalog
@@ -121,8 +121,8 @@ class Source:
             self._asking = None
 
 
-class Models:
-    """The registry. Sources do not change while the service runs, until keys can be posted."""
+class Registry:
+    """All models. Sources do not change while the service runs, until keys can be posted."""
 
     def __init__(self, settings: Settings) -> None:
         self.embedded = EmbeddedProvider(settings) if settings.embedded else None
@@ -148,21 +148,22 @@ class Models:
         if self.embedded is not None:
             await self.embedded.aclose()
 
-    async def list(self) -> list[Model]:
+    async def list(self, owner: str) -> Sequence[Model]:
+        """The models that `owner` may ask."""
         tasks = [(source, source.refresh()) for source in self._sources]
         if first := {task for source, task in tasks if task is not None and source.never_asked}:
             await asyncio.wait(first, timeout=PATIENCE_S)
         embedded = (
             [
                 Model(**asdict(info), provider=self.embedded.name, state=state, reason=reason, checked_at=time.time())
-                for info, state, reason in self.embedded.states()
+                for info, state, reason in self.embedded.states(owner)
             ]
             if self.embedded is not None
             else []
         )
         return embedded + [model for source in self._sources for model in source.models()]
 
-    def choose(self, id: str) -> Chosen:
+    def choose(self, id: str, owner: str) -> Chosen:
         """Whom to ask for `id`; what a known provider does not list is left for it to judge.
 
         Raises:
@@ -170,7 +171,7 @@ class Models:
             ProviderError: its provider lacks something, a key say.
         """
         if self.embedded is not None:
-            for model, _, _ in self.embedded.states():
+            for model, _, _ in self.embedded.states(owner):
                 if model.id == id:
                     return Chosen(self.embedded.name, self.embedded, id, model.context)
         for source in self._sources:
@@ -197,7 +198,30 @@ def _configured(file: Path | None) -> list[catalog.Vendor]:
     return named
 
 
-TheModels = Annotated[Models, here("models")]
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The registry as one person sees it: tuned models are their owner's."""
+
+    registry: Registry
+    owner: str
+
+    @property
+    def embedded(self) -> EmbeddedProvider | None:
+        return self.registry.embedded
+
+    async def list(self) -> Sequence[Model]:
+        return await self.registry.list(self.owner)
+
+    def choose(self, id: str) -> Chosen:
+        """Whom to ask for `id`, see `Registry.choose`."""
+        return self.registry.choose(id, self.owner)
+
+
+async def _mine(request: Request, registry: Annotated[Registry, here("models")]) -> Models:
+    return Models(registry, request.state.person.name)
+
+
+TheModels = Annotated[Models, Depends(_mine)]
 router = APIRouter(tags=["models"])
 
 

@@ -53,13 +53,15 @@ class Tickets:
     @classmethod
     def of(cls, data: Path) -> Tickets:
         """The tickets of a data folder, whose secret (`ticket.key`, 0600) is made at first use."""
-        file = data / "ticket.key"
-        try:
-            return cls(file.read_bytes())
-        except FileNotFoundError:
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+        file, aside = data / "ticket.key", data / "ticket.key.new"
+        if not file.exists():
+            # Renamed when whole: a crash must not leave an empty secret, which anybody could sign with.
+            aside.unlink(missing_ok=True)
+            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
                 new.write(secrets.token_bytes(32))
-            return cls(file.read_bytes())
+                os.fsync(new.fileno())
+            aside.replace(file)
+        return cls(file.read_bytes())
 
     def issue(self, owner: str, action: str, thing: str) -> str:
         return str(self._signer.dumps([owner, action, thing]))

@@ -1,15 +1,22 @@
-"""Adapters: what a fine-tune left that can be served on top of its base, under a model id of its own."""
+"""Adapters: what a fine-tune left that can be served, on top of its base, under a model id of its own.
+
+A full fine-tune leaves a whole model instead; it stands among them, as another `kind`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
+from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select
 
 from ..errors import Conflict, NotFound
 from . import tables
+
+Kind = Literal["adapter", "model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +29,29 @@ class Adapter:
     job_id: str | None
     path: str
     created_at: float
+    kind: Kind = "adapter"
 
 
-def add(connection: Connection, owner: str, id: str, base: str, job_id: str | None, path: str) -> Adapter:
+def add(
+    connection: Connection, owner: str, id: str, base: str, job_id: str | None, path: str, kind: Kind = "adapter"
+) -> Adapter:
     """Record an adapter; the same one again is returned as it is, another of the same id is a `Conflict`."""
     row = connection.execute(select(tables.adapters).where(tables.adapters.c.id == id)).one_or_none()
     if row is None:
-        adapter = Adapter(id, owner, base, job_id, path, time.time())
+        adapter = Adapter(id, owner, base, job_id, path, time.time(), kind)
         connection.execute(insert(tables.adapters).values(asdict(adapter)))
         return adapter
     known = Adapter(**row._mapping)
     if (known.owner, known.base, known.job_id, known.path) != (owner, base, job_id, path):
         raise Conflict(f"There already is a model {id!r}.", remedy="Choose another name.")
     return known
+
+
+def free_id(connection: Connection, wanted: str, others: Collection[str] = ()) -> str:
+    """`wanted`, with a number behind it where that is a model's id already, here or among `others`."""
+    taken = {*connection.scalars(select(tables.adapters.c.id)), *others}
+    numbered = (f"{wanted}-{number}" for number in count(2))
+    return wanted if wanted not in taken else next(name for name in numbered if name not in taken)
 
 
 def get(connection: Connection, owner: str, id: str) -> Adapter:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
+from sqlalchemy import delete as delete_rows
 from sqlalchemy import update as update_rows
 
 from ..errors import Conflict, NotFound
@@ -20,7 +22,8 @@ from .paging import checked_limit, newest
 
 EventType = Literal["state", "point", "output"]
 _CHANGEABLE = frozenset(
-    {"name", "state", "intent", "attempts", "reason", "accelerators", "runner", "started_at", "ended_at"}
+    ("name", "state", "intent", "round", "attempts", "reason", "remedy", "step", "total_steps", "loss")
+    + ("accelerators", "runner", "started_at", "ended_at")
 )
 
 
@@ -28,7 +31,8 @@ _CHANGEABLE = frozenset(
 class Job:
     """A fine-tune. `intent` is what its owner wants (``run``, ``stop``, ``delete``), `reason` why it is as it is.
 
-    `ended_at` is None as long as something may still happen by itself.
+    `ended_at` is None as long as something may still happen by itself; `round` counts how often it was begun by
+    somebody, `attempts` how often it was in this round, by itself. `step`, `total_steps` and `loss` are the last told.
     """
 
     id: str
@@ -48,6 +52,12 @@ class Job:
     started_at: float | None
     ended_at: float | None
     updated_at: float
+    round: int
+    remedy: str
+    step: int | None
+    total_steps: int | None
+    loss: float | None
+    deleted_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +75,21 @@ def create(
     owner: str,
     id: str,
     *,
-    name: str,
     base: str,
     dataset: str,
     recipe: Mapping[str, Any],
+    name: str | None = None,
     notebook: str | None = None,
 ) -> Job:
-    """Queue a job; where `owner` already has one of this id (the request was repeated), return that one."""
-    if (known := _find(connection, owner, id)) is not None:
+    """Queue a job; where `owner` already has one of this id (the request was repeated), return that one.
+
+    Without a name it gets the dataset's and a number that is free.
+    """
+    if (known := _find(connection, tables.jobs.c.owner == owner, tables.jobs.c.id == id)) is not None:
         return known
+    if name is None:
+        taken = set(connection.scalars(select(tables.jobs.c.name).where(tables.jobs.c.owner == owner)))
+        name = next(free for number in count(1) if (free := f"{dataset}-{number}") not in taken)
     now = time.time()
     connection.execute(
         insert(tables.jobs).values(
@@ -97,8 +113,14 @@ def create(
 
 
 def get(connection: Connection, owner: str, id: str) -> Job:
-    """The job, or `NotFound` where `owner` has none of this id."""
-    return _found(_find(connection, owner, id))
+    """The job, or `NotFound` where `owner` has none of this id or deleted it."""
+    columns = tables.jobs.c
+    return _found(_find(connection, columns.owner == owner, columns.id == id, columns.deleted_at.is_(None)))
+
+
+def anybodys(connection: Connection, id: str) -> Job:
+    """The job whoever owns it, deleted or not, for those who carry it out; `NotFound` where there is none."""
+    return _found(_find(connection, tables.jobs.c.id == id))
 
 
 def page(
@@ -106,15 +128,9 @@ def page(
 ) -> tuple[list[Job], str | None]:
     """Jobs, newest first, and the cursor of the next page."""
     columns = tables.jobs.c
-    statement = select(tables.jobs).where(columns.owner == owner)
+    statement = select(tables.jobs).where(columns.owner == owner, columns.deleted_at.is_(None))
     rows, following = newest(connection, statement, columns.created_at, columns.id, limit=limit, cursor=cursor)
     return [_job(row) for row in rows], following
-
-
-def claimable(connection: Connection) -> list[Job]:
-    """Every owner's jobs that wait for an accelerator, oldest first: what a scheduler plans from."""
-    columns = tables.jobs.c
-    return _oldest(connection, columns.state == "queued", columns.intent == "run")
 
 
 def live(connection: Connection) -> list[Job]:
@@ -122,13 +138,24 @@ def live(connection: Connection) -> list[Job]:
     return _oldest(connection, tables.jobs.c.ended_at.is_(None))
 
 
+def of_runner(connection: Connection, runner: str) -> list[Job]:
+    """Every owner's jobs with which `runner` may have something to do: those not ended, and those to be removed."""
+    columns = tables.jobs.c
+    return _oldest(connection, columns.runner == runner, columns.ended_at.is_(None) | (columns.intent == "delete"))
+
+
+def deleted(connection: Connection, before: float) -> list[Job]:
+    """Every owner's jobs that were deleted before then, and of which something is left."""
+    return _oldest(connection, tables.jobs.c.deleted_at < before)
+
+
 def update(
     connection: Connection, owner: str, id: str, *, when: str | Collection[str] | None = None, **changes: Any
 ) -> Job:
     """Change a job, provided that its state is (one of) `when`; else it is a `Conflict` and nothing changes.
 
-    What may change: `name`, `state`, `intent`, `attempts`, `reason`, `accelerators`, `runner`, `started_at`,
-    `ended_at`.
+    What may change: `name`, `state`, `intent`, `round`, `attempts`, `reason`, `remedy`, `step`, `total_steps`, `loss`,
+    `accelerators`, `runner`, `started_at`, `ended_at`.
     """
     if unknown := set(changes) - _CHANGEABLE:
         raise TypeError(f"a job's {', '.join(sorted(unknown))} cannot be changed")
@@ -139,22 +166,35 @@ def update(
     if when is not None:
         statement = statement.where(columns.state.in_([when] if isinstance(when, str) else list(when)))
     changed = connection.execute(statement.values({**changes, "updated_at": time.time()}))
-    job = get(connection, owner, id)
+    job = _found(_find(connection, columns.owner == owner, columns.id == id))
     if changed.rowcount != 1:
         raise Conflict(f"This job is {job.state}.", remedy="Look at it again.", details={"state": job.state})
     return job
 
 
-def remove(connection: Connection, owner: str, id: str) -> None:
-    """Forget the job and its events. Its run folder is the runner's to remove, before."""
+def delete(connection: Connection, owner: str, id: str) -> None:
+    """Hide the job; `restore` brings it back."""
     get(connection, owner, id)
-    connection.execute(delete(tables.job_events).where(tables.job_events.c.job_id == id))
-    connection.execute(delete(tables.jobs).where(tables.jobs.c.id == id))
+    _mark(connection, id, time.time())
 
 
-def add_events(connection: Connection, owner: str, job_id: str, told: Sequence[JobEvent]) -> list[JobEvent]:
+def restore(connection: Connection, owner: str, id: str) -> Job:
+    """Undo `delete`; a job that was not deleted stays as it is, one whose removal has begun is not found."""
+    columns = tables.jobs.c
+    _found(_find(connection, columns.owner == owner, columns.id == id, columns.intent != "delete"))
+    _mark(connection, id, None)
+    return get(connection, owner, id)
+
+
+def remove(connection: Connection, id: str) -> None:
+    """Forget the job, whoever owns it, and its events. Its run folder is the runner's to remove, before."""
+    anybodys(connection, id)
+    connection.execute(delete_rows(tables.job_events).where(tables.job_events.c.job_id == id))
+    connection.execute(delete_rows(tables.jobs).where(tables.jobs.c.id == id))
+
+
+def add_events(connection: Connection, job_id: str, told: Sequence[JobEvent]) -> list[JobEvent]:
     """Keep those of the events that are new by their type and key, and return them with their `seq`, from 1 on."""
-    get(connection, owner, job_id)
     columns = tables.job_events.c
     mine = columns.job_id == job_id
     keys = {event.key for event in told}
@@ -180,8 +220,15 @@ def add_events(connection: Connection, owner: str, job_id: str, told: Sequence[J
     return new
 
 
-def events(connection: Connection, owner: str, job_id: str, after: int = 0, limit: int = 1000) -> list[JobEvent]:
-    """Up to `limit` events past `after`, in order."""
+def events(
+    connection: Connection,
+    owner: str,
+    job_id: str,
+    after: int = 0,
+    limit: int = 1000,
+    type: EventType | None = None,
+) -> list[JobEvent]:
+    """Up to `limit` events past `after`, in order, of one type or of all."""
     get(connection, owner, job_id)
     columns = tables.job_events.c
     statement = (
@@ -190,7 +237,22 @@ def events(connection: Connection, owner: str, job_id: str, after: int = 0, limi
         .order_by(columns.seq)
         .limit(checked_limit(limit))
     )
+    if type is not None:
+        statement = statement.where(columns.type == type)
     return [JobEvent(**row._mapping) for row in connection.execute(statement)]
+
+
+def last_event(connection: Connection, job_id: str, type: EventType) -> JobEvent | None:
+    """The latest event of a type."""
+    columns = tables.job_events.c
+    statement = (
+        select(columns.type, columns.key, columns.body, columns.seq)
+        .where(columns.job_id == job_id, columns.type == type)
+        .order_by(columns.seq.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else JobEvent(**row._mapping)
 
 
 def _oldest(connection: Connection, *conditions: Any) -> list[Job]:
@@ -199,15 +261,18 @@ def _oldest(connection: Connection, *conditions: Any) -> list[Job]:
     return [_job(row) for row in connection.execute(statement)]
 
 
-def _find(connection: Connection, owner: str, id: str) -> Job | None:
-    columns = tables.jobs.c
-    row = connection.execute(select(tables.jobs).where(columns.id == id, columns.owner == owner)).one_or_none()
+def _mark(connection: Connection, id: str, deleted_at: float | None) -> None:
+    connection.execute(update_rows(tables.jobs).where(tables.jobs.c.id == id).values(deleted_at=deleted_at))
+
+
+def _find(connection: Connection, *conditions: ColumnElement[bool]) -> Job | None:
+    row = connection.execute(select(tables.jobs).where(*conditions)).one_or_none()
     return None if row is None else _job(row)
 
 
 def _found(job: Job | None) -> Job:
     if job is None:
-        raise NotFound("There is no such job.")
+        raise NotFound("There is no such job.", remedy="It may have been deleted, or belong to somebody else.")
     return job
 
 

@@ -144,6 +144,12 @@ jobs = Table(
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("updated_at", Double, nullable=False),
+    Column("round", Integer, nullable=False, server_default="1"),
+    Column("remedy", Text, nullable=False, server_default=""),
+    Column("step", Integer),
+    Column("total_steps", Integer),
+    Column("loss", Double),
+    Column("deleted_at", Double),
     Index(None, "owner", "created_at", "id"),
 )
 
@@ -167,4 +173,29 @@ adapters = Table(
     Column("job_id", _ID, ForeignKey("jobs.id", ondelete="SET NULL")),
     Column("path", Text, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="adapter"),
+)
+
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("messages", JSON, nullable=False),
+    Column("models", JSON, nullable=False),
+    Column("repeat", Integer, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "owner", "created_at", "id"),
+)
+
+comparison_items = Table(
+    "comparison_items",
+    metadata,
+    Column("comparison_id", _ID, ForeignKey("comparisons.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("model", _NAME, nullable=False),
+    Column("repeat", Integer, nullable=False),
+    Column("generation_id", _ID, ForeignKey("generations.id")),
+    Column("error", JSON(none_as_null=True)),
 )

@@ -435,7 +435,7 @@ def _explain_output(told: str, log: Path) -> Error:
     reason = (reason or (lines[-1] if lines else "it printed nothing")).removeprefix("error: ").rstrip(".")
     return TrainingError(
         f"The training environment could not be installed: {reason}.",
-        remedy=f"Check the network, or set PIP_INDEX_URL to your index, and run `make train-env` again ({log} has more).",
+        remedy=f"Check the network, or set PIP_INDEX_URL to your index; `make train-env` tries again. More is in {log}.",
         code="training_environment",
     )
 

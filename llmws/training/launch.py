@@ -35,11 +35,11 @@ def prepare(run: RunDir, job: Job) -> None:
     """
     order = job.order
     if not run.recipe.exists():
+        check(Path(order.dataset_dir), order.dataset, stage=order.recipe.stage)
         try:
             copy_to(Path(order.dataset_dir), order.dataset, run.data)
         except OSError as problem:
             raise full_disk(run.folder) if is_full(problem) else problem from problem
-        check(run.data, order.dataset, stage=order.recipe.stage)
     _link(run.base, _weights(run, job))
     run.write_text(run.recipe, yaml.safe_dump(arguments(job), allow_unicode=True, sort_keys=False))
 

@@ -32,13 +32,15 @@ class Follower:
 
     def greeting(self) -> dict[str, Any]:
         """A report without points and output; its answer says from where on output is wanted."""
-        return {**self._facts(), "points": [], "output": None}
+        return {**self._facts({}), "points": [], "output": None}
 
     def report(self) -> dict[str, Any] | None:
-        """The next report; None where nothing has changed. What it tells counts as told: see `forget`."""
-        told = self._facts()
-        points = self._points()
-        output = self._output(ended=told["state"] in ENDED)
+        """The next report; None where nothing has changed. The end comes with the last point and the last output."""
+        end = self.run.read(self.run.exit) or {}
+        points, more = self._points()
+        output = self._output(ended=bool(end))
+        more |= output is not None and output["end"] < self.run.output_log.stat().st_size
+        told = self._facts({} if more else end)
         if told == self._told and not points and output is None:
             return None
         self._told = told
@@ -48,14 +50,14 @@ class Follower:
         """The last report did not arrive, or not all of it: tell it once more, output from `output_offset` on."""
         self._told, self._log_offset, self.output_offset = {}, 0, output_offset
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, end: dict[str, Any]) -> dict[str, Any]:
         attempts = self.run.read(self.run.attempts) or []
-        end = self.run.read(self.run.exit) or {}
         state = end.get("state") or self.run.state()
+        if not end and state in ("prepared", *ENDED):  # about to be taken up, or not all of it is told
+            state = "running" if attempts else "preparing"
         facts = {
             "round": self.run.read(self.run.job)["order"]["round"],
-            # Without an end, what is not begun or was interrupted is about to be taken up: see `runner`.
-            "state": "preparing" if not end and state in ("prepared", *ENDED) else state,
+            "state": state,
             "attempt": len(attempts),
             "started_at": attempts[0]["started_at"] if attempts else None,
             "attempt_started_at": attempts[-1]["started_at"] if attempts else None,
@@ -64,12 +66,12 @@ class Follower:
         names = ("reason", "remedy", "error", "code", "signal", "stopped_by", "step", "total_steps", "ended_at")
         return facts | {name: end.get(name) for name in names}
 
-    def _points(self) -> list[Point]:
-        """The steps that are new or told more about, at most `_POINTS` of them."""
+    def _points(self) -> tuple[list[Point], bool]:
+        """The steps that are new or told more about, at most `_POINTS` of them; and whether there are more."""
         try:
             inode = self.run.trainer_log.stat().st_ino
         except FileNotFoundError:
-            return []
+            return [], False
         if inode != self._log_inode:
             self._log_inode, self._log_offset, self._last = inode, 0, None
         points: list[Point] = []
@@ -82,7 +84,7 @@ class Follower:
                 self._last = point
             if len(points) == _POINTS:
                 break
-        return merge(points)
+        return merge(points), len(points) == _POINTS
 
     def _whole_lines(self) -> Iterator[bytes]:
         with self.run.trainer_log.open("rb") as log:

@@ -92,25 +92,11 @@ class _Watched:
 
 
 class Runner:
-    """Carries out one service's orders on this host, until it is cancelled.
+    """Carries out one service's orders on this host, until it is cancelled; `client` reaches it, with its token."""
 
-    Args:
-        client: reaches the service, with its token.
-        look_s: how often run folders are looked at.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        client: AsyncClient,
-        name: str,
-        accelerators: list[Accelerator],
-        look_s: float = _LOOK_S,
-        pause_s: float = 10.0,
-    ) -> None:
+    def __init__(self, settings: Settings, client: AsyncClient, name: str, accelerators: list[Accelerator]) -> None:
         self._settings, self._client, self._name = settings, client, name
         self._accelerators = {accelerator.id: accelerator for accelerator in accelerators}
-        self._look_s, self._pause_s = look_s, pause_s
         self._watched: dict[str, _Watched] = {}
 
     async def run(self) -> None:
@@ -123,12 +109,12 @@ class Runner:
         await asyncio.gather(self._claim_forever(), self._look_forever())
 
     async def _claim_forever(self) -> None:
-        pause = self._look_s
+        pause = _LOOK_S
         while True:
             began = time.monotonic()
             try:
                 told = await self._post("/api/runner/claim", self._claim())
-                pause = self._look_s
+                pause = _LOOK_S
             except ServiceError as problem:
                 log.warning("%s", problem)
                 await asyncio.sleep(pause)
@@ -141,7 +127,7 @@ class Runner:
                 with self._forgiving(str(intent.get("id"))):
                     await self._obey(str(intent["id"]), intent)
             # A service need not hold answers back, and repeats what is not reported yet.
-            await asyncio.sleep(max(0.0, self._look_s - (time.monotonic() - began)))
+            await asyncio.sleep(max(0.0, _LOOK_S - (time.monotonic() - began)))
 
     def _claim(self) -> dict[str, Any]:
         ready, reason, remedy = True, "", ""
@@ -187,7 +173,6 @@ class Runner:
             self._settings.data / "models",
             precision=common_precision(given),
             board=command is None,
-            pause_s=self._pause_s,
         )
 
     async def _obey(self, job_id: str, told: dict[str, Any]) -> None:
@@ -214,7 +199,7 @@ class Runner:
                 with self._forgiving(job_id):
                     if await self._look(watched):
                         self._watched.pop(job_id, None)
-            await asyncio.sleep(self._look_s)
+            await asyncio.sleep(_LOOK_S)
 
     @contextlib.contextmanager
     def _forgiving(self, job_id: str) -> Iterator[None]:
@@ -326,6 +311,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     settings = Settings.from_environment()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request, else
     try:
         url, token = settings.url, settings.token
         if url is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -58,18 +59,24 @@ class Workspace:
         return found
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+@contextmanager
+def workspace_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """Settings that name a data folder in `folder`, and the end of the service that a test leaves there."""
     for setting in fields(Settings):
         monkeypatch.delenv(setting.metadata["name"], raising=False)
-    data = tmp_path / "workspace"
-    monkeypatch.setenv("LLMWS_DATA", str(data))
+    monkeypatch.setenv("LLMWS_DATA", str(folder / "workspace"))
     monkeypatch.setenv("LLMWS_EMBEDDED", "0")
     monkeypatch.setenv("LLMWS_IDLE_EXIT_S", "0")
-    workspace = Workspace(data)
+    workspace = Workspace(folder / "workspace")
     yield workspace
-    if is_held(data):
+    if is_held(workspace.data):
         workspace.kill()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    with workspace_in(tmp_path, monkeypatch) as workspace:
+        yield workspace
 
 
 @pytest.fixture

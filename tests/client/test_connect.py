@@ -204,7 +204,7 @@ def test_the_service_does_not_run_what_lies_in_the_working_folder(
 def test_the_presence_of_a_client_keeps_the_service_and_its_end_lets_it_go(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LLMWS_IDLE_EXIT_S", "0.5")
+    monkeypatch.setenv("LLMWS_IDLE_EXIT_S", "3")
     kernel = subprocess.Popen(
         [sys.executable, "-c", "import llmws; llmws.connect(); print('here', flush=True); input()"],
         stdin=subprocess.PIPE,

@@ -146,7 +146,7 @@ def test_a_long_complaint_is_cut() -> None:
     assert len(FAILURES.refused(400, {}, "x" * 100_000, "m").message) < 700
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(100, 599), st.text(max_size=40), st.recursive(st.none() | st.integers() | st.text(), st.lists))
 def test_no_body_is_a_surprise(status: int, text: str, told: Any) -> None:
     for body in (

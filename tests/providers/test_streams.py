@@ -200,7 +200,7 @@ CALLS = st.fixed_dictionaries({"tool_calls": st.lists(OBJECTS | st.fixed_diction
 CHUNKS = OBJECTS | st.fixed_dictionaries({"choices": st.lists(st.fixed_dictionaries({"delta": OBJECTS | CALLS}))})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(CHUNKS, max_size=4))
 def test_no_json_that_a_server_may_send_is_a_surprise(chunks: list[dict[str, Any]]) -> None:
     raw = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from llmws.service import edge
 from llmws.settings import Settings
 
-from .harness import Running, running_service
+from .harness import LIMIT_S, Running, running_service
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,16 @@ def test_a_wrong_token_is_refused(service: Running, authorization: str) -> None:
     response = httpx.get(f"{service.instance.url}/api/chats", headers=headers, trust_env=False)
     assert error(response, 401)["code"] == "not_authenticated"
     assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/door/../api/chats", "/healthz/../api/chats", "/docs/..%2fapi/chats", "//api/chats"])
+def test_a_crooked_path_leads_nowhere(service: Running, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", int(service.instance.url.rpartition(":")[2]), timeout=LIMIT_S)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    assert response.status in (401, 404)
+    assert b"items" not in response.read()
+    connection.close()
 
 
 def test_a_path_that_is_none_needs_a_token_too(service: Running) -> None:

@@ -7,14 +7,20 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from llmws.errors import StoreError
 from llmws.messages import Message, assemble, coalesce
+from llmws.service import generations
 from llmws.settings import Settings
+from llmws.store import generations as kept
 
 from .harness import LIMIT_S, Api, Process, Running, running_service, wait_for
 from .model_server import ModelServer, model_server
@@ -279,3 +285,54 @@ def test_a_killed_service_keeps_what_was_said(process: Process) -> None:
     assert message.finish_reason == "interrupted"
     assert list(service.events(generation, after=10_000))[-1].event.finish_reason == "interrupted"
     assert service.message(service.send(chat["id"], "Again")["generation"]["id"]).text == "Again"
+
+
+def test_what_cannot_be_kept_is_told_and_kept_later(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish, full = kept.finish, threading.Event()
+    full.set()
+
+    def on_a_full_disk(*args: Any) -> Any:
+        if full.is_set():
+            raise StoreError("The disk is full.", remedy="Make room.")
+        return finish(*args)
+
+    monkeypatch.setattr(kept, "finish", on_a_full_disk)
+    generation = service.ask("Hello")["id"]
+    message = service.message(generation)
+    assert (message.text, message.finish_reason) == ("Hello", "error")
+    assert message.error == {"code": "store", "message": "The disk is full.", "remedy": "Make room."}
+    full.clear()
+    wait_for(lambda: service.get(f"/api/generations/{generation}")["state"] == "ended", "the answer to be kept")
+    assert service.kept(generation).finish_reason == "stop"
+
+
+def test_of_many_messages_at_once_one_is_answered(service: Running) -> None:
+    chat = service.new_chat()["id"]
+    body = {"text": "Me first", "parameters": {"extra": {"tokens": ["on "], "count": 100_000, "delay_s": 0.01}}}
+    with ThreadPoolExecutor(6) as people:
+        asked = [people.submit(service.http.post, f"/api/chats/{chat}/messages", json=body) for _ in range(6)]
+        statuses = sorted(answer.result().status_code for answer in asked)
+    assert statuses == [202] + [409] * 5
+    service.post(f"/api/generations/{service.get(f'/api/chats/{chat}')['running']}/cancel")
+
+
+def test_more_answers_than_there_may_be_are_refused(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generations, "MAX_RUNNING", 1)
+    first = service.ask("", tokens=["on "], count=100_000, delay_s=0.01)["id"]
+    body = {"messages": [Message.user("Hi").to_dict()], "model": "echo"}
+    assert service.http.post("/api/generations", json=body).status_code == 503
+    service.post(f"/api/generations/{first}/cancel")
+    service.message(first)
+    assert service.http.post("/api/generations", json=body).status_code == 202
+
+
+def test_ended_answers_are_forgotten_and_replayed(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generations, "REMEMBER", 2)
+    asked = [service.ask(f"Hello {n}")["id"] for n in range(5)]
+    seen = [list(service.events(generation)) for generation in asked]
+    again = [list(service.events(generation)) for generation in asked]
+    assert [coalesce(event for _, event in events) for events in again] == [
+        coalesce(event for _, event in events) for events in seen
+    ]
+    live = service.server.app.state.generations._live
+    wait_for(lambda: len(live) <= 2, "the others to be forgotten")

@@ -49,7 +49,9 @@ class Place:
     def order(self, number: int = 1, **more: Any) -> Order:
         recipe = more.pop("recipe", None) or Recipe(max_steps=20, save_steps=5)
         told = {"base": "tiny", "weights": str(self.folder / "weights"), "template": "smollm2", "dataset": "greetings"}
-        return Order(**{"id": f"{number:032x}", "dataset_dir": str(self.folder / "sets"), "recipe": recipe, **told, **more})
+        return Order(
+            **{"id": f"{number:032x}", "dataset_dir": str(self.folder / "sets"), "recipe": recipe, **told, **more}
+        )
 
     def prepare(self, order: Order | None = None, **more: Any) -> RunDir:
         """A run folder as the runner makes it."""

@@ -1,4 +1,4 @@
-"""A scripted stand-in for ``llamafactory-cli train recipe.yaml``: log, checkpoints, SIGABRT and failures, without torch.
+"""A stand-in for ``llamafactory-cli train recipe.yaml``: log, checkpoints, SIGABRT and failures, without torch.
 
 What it shall do beyond training is told by the environment variable STAND_IN, a JSON object:
 

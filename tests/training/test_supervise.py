@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -226,7 +225,7 @@ def test_a_malformed_row_is_named_before_the_trainer_starts(place: Place) -> Non
     run = place.prepare()
     end = place.see_through(run)
     assert (end["state"], end["error"], end["attempts"]) == ("failed", "dataset", 0)
-    assert end["reason"] == "data.json, line 2 (row 2): 'output' is missing, not a text."
+    assert end["reason"] == "greetings.json, line 2 (row 2): 'output' is missing, not a text."
     assert not (run.folder / "begun").exists()
 
 
@@ -261,7 +260,6 @@ def test_a_gguf_is_converted_once_for_all_runs(place: Place) -> None:
         assert place.see_through(run)["state"] == "finished"
         assert ("converted" in run.output_log.read_text()) == (number == 1)
         assert run.base.resolve().parent == place.folder / "models"
-    assert os.readlink(run.base)
 
 
 def test_a_conversion_that_fails_is_named(place: Place) -> None:

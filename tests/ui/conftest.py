@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -58,7 +60,18 @@ class Workspace:
         process = self.service = self.start("service.log", "llmws.service")
         wait_for(lambda: (found := instance.running(self.data)) is not None and found.pid == process.pid, process)
 
+    @contextlib.contextmanager
+    def service_frozen(self) -> Iterator[None]:
+        """The service, there but silent."""
+        assert self.service is not None
+        self.service.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.service.send_signal(signal.SIGCONT)
+
     def kill_service(self) -> None:
+        """End the service as a crash does; a client in need of it starts another."""
         assert self.service is not None
         self.service.kill()
         self.service.wait()
@@ -102,6 +115,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     workspace = Workspace(folder, environment)
     workspace.start_service()
     yield workspace
+    if instance.running(workspace.data) is not None:
+        client = workspace.client()
+        client.loop.run(client.api.shutdown())
     if workspace.service is not None:
         end(workspace.service)
 

@@ -412,21 +412,17 @@ def test_streamed_and_stored_markdown_look_the_same(in_voila: Open, prepared: Ca
         expect(chat.page.locator(f".lw-markdown {element}").first).to_be_attached()
 
 
-def test_the_page_says_when_the_service_is_away_and_goes_on(
-    in_voila: Open, prepared: Callable[..., str], workspace: Workspace
-) -> None:
+def test_the_page_says_when_the_service_is_away_and_goes_on(in_voila: Open, workspace: Workspace) -> None:
     chat = in_voila()
     chat.choose("Echo")
     chat.ask("Before")
     chat.finished()
-    workspace.kill_service()
-    try:
-        banner = chat.page.get_by_text("The service does not answer.")
+    with workspace.service_frozen():
         chat.page.get_by_role("searchbox").fill("Bef")
+        banner = chat.page.get_by_text("The service does not answer.")
         expect(banner).to_be_visible()
-    finally:
-        workspace.start_service()
     expect(banner).to_have_count(0)
+    workspace.kill_service()
     chat.ask("After")
     chat.finished(2)
     assert chat.text() == "After"

@@ -49,7 +49,6 @@ function Reasoning({ text, thinking, lasted }) {
   };
   return (
     <details class="lw-reasoning" open={open.value} data-thinking={thinking}>
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: a summary turns keys into clicks */}
       <summary onClick={toggle}>
         <Icon name="thought" />
         {thinking ? `${t("thinking")}${spent.value > 1 ? ` · ${seconds(Math.round(spent.value))}` : "…"}` : told}

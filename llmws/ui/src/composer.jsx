@@ -162,8 +162,8 @@ export function Composer({ page, panel, input }) {
     input.current.style.height = "auto";
     input.current.style.height = `${Math.min(input.current.scrollHeight, 240)}px`;
   }, [text.value]);
-  // Another conversation: write at once.
-  useEffect(() => input.current.focus({ preventScroll: true }), [page.place.value]);
+  // Another conversation: write at once. Later than now would take the focus from what was pressed next.
+  useLayoutEffect(() => input.current.focus({ preventScroll: true }), [page.place.value]);
   const send = () => {
     const wanted = text.value.trim();
     if (!wanted || running || !ready) return;

@@ -1,21 +1,19 @@
-"""Between GGUF, which llama.cpp serves, and Hugging Face folders, which the trainer reads and writes: one script.
+"""Weights, between GGUF, which llama.cpp serves, and Hugging Face folders, which the trainer knows: one script.
 
-It is run by its path, with the training environment's Python (`weights` does so): gguf, numpy, safetensors and
-tokenizers are there and not here, and nothing of llmws is there.
+It is run by its path, with the training environment's Python: gguf, numpy, safetensors and tokenizers are there and not
+here, and nothing of llmws is there. What it writes, it writes aside and renames.
 
-    python -I conversion.py weights MODEL.gguf FOLDER            what a fine-tune begins from
-    python -I conversion.py adapter FOLDER BASE_FOLDER OUT.gguf  a LoRA adapter, to be served beside its base
-    python -I conversion.py model FOLDER BASE.gguf OUT.gguf      a full fine-tune of that base
+    python -I weights.py MODEL.gguf FOLDER            what a fine-tune begins from
+    python -I weights.py FOLDER MODEL.gguf OUT.gguf   what a fine-tune of MODEL left in FOLDER: an adapter, or all of it
 
 The architecture is llama's, the tokenizer SmolLM2's; any other is refused, since a conversion that is a little wrong
 gives a model that is a little mad. Names and the order of rows are those of llama.cpp's `conversion/llama.py`, and an
-adapter is the same, byte for byte in its tensors, as `convert_lora_to_gguf.py` makes it. That script itself comes on
-PyPI only inside a 36 MB copy of llama.cpp's sources, which needs torch and takes eight seconds.
+adapter's tensors are, to the bit, those that `convert_lora_to_gguf.py` makes. That script is on PyPI only inside a
+36 MB copy of llama.cpp's sources, loads torch, and takes twenty times as long.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -28,13 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType, dequantize
+from gguf import GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType, dequantize
 from safetensors.numpy import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-# Raised whenever what a conversion writes changes, so that folders made before are made anew.
-VERSION = 1
-MARKER = "llmws-weights.json"
 
 _TOP = {
     "token_embd": "model.embed_tokens",
@@ -121,6 +115,9 @@ class Source:
     """A GGUF file, checked to be one that can be converted."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise Refused(f"There is no model file {path}.")
         try:
             self.reader = GGUFReader(path)
         except (OSError, ValueError, IndexError) as problem:
@@ -221,17 +218,12 @@ class Source:
         }
 
 
-def weights(gguf: Path, folder: Path) -> dict[str, Any]:
-    """Make `folder` a Hugging Face folder with the weights of `gguf`, unless it is one already."""
-    if not gguf.is_file():
-        raise Refused(f"There is no model file {gguf}.")
-    with gguf.open("rb") as file:
-        marker = {"version": VERSION, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    if _read_marker(folder) == marker:
-        return {"path": str(folder), "made": False}
+def to_hugging_face(gguf: Path, folder: Path) -> dict[str, Any]:
+    """Make `folder` a Hugging Face folder with the weights of `gguf`, in float32: nothing that is in there is lost."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(f"{folder} is there already.", "Choose another folder, or remove that one.")
     source = Source(gguf)
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         tensors = source.tensors()
@@ -240,22 +232,32 @@ def weights(gguf: Path, folder: Path) -> dict[str, Any]:
         _write_json(aside / "generation_config.json", source.special_ids())
         source.tokenizer().save(str(aside / "tokenizer.json"))
         _write_json(aside / "tokenizer_config.json", source.tokenizer_config())
-        _write_json(aside / MARKER, marker)
-        _put_in_place(aside, folder)
+        for path in aside.iterdir():
+            path.chmod(0o644)  # safetensors writes for one account only; a hub's trainers have another
+            _sync(path)
+        aside.replace(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return {"path": str(folder), "made": True}
+    return {"kind": "weights", "path": str(folder)}
 
 
 # ── Hugging Face → GGUF ──
 
 
-def adapter(folder: Path, base: Path, target: Path) -> dict[str, Any]:
-    """Write the LoRA adapter in `folder`, trained on the weights in `base`, as `target`."""
-    config, hyper = _read_json(folder / "adapter_config.json"), _read_json(base / "config.json")
-    _check_model(hyper, base)
+def to_gguf(folder: Path, base: Path, target: Path) -> dict[str, Any]:
+    """Write what a fine-tune of `base` left in `folder` as `target`: a LoRA adapter, else the whole model."""
+    source = Source(base)
+    if (folder / "adapter_config.json").exists():
+        adapter(folder, source, target)
+        return {"kind": "adapter", "path": str(target)}
+    model(folder, source, target)
+    return {"kind": "model", "path": str(target)}
+
+
+def adapter(folder: Path, base: Source, target: Path) -> None:
+    """Write the LoRA adapter in `folder`."""
+    config = _read_json(folder / "adapter_config.json")
     _check_adapter(config)
-    heads, kv_heads = hyper["num_attention_heads"], hyper.get("num_key_value_heads", hyper["num_attention_heads"])
 
     def tensors() -> Iterator[tuple[str, np.ndarray]]:
         for name, rows in _safetensors(folder, "adapter_model"):
@@ -264,7 +266,7 @@ def adapter(folder: Path, base: Path, target: Path) -> dict[str, Any]:
                 raise Refused(f"The adapter has the tensor {name}, which is neither a LoRA A nor a LoRA B matrix.")
             there = gguf_name(f"{found[1]}.weight")
             if found[2] == "B":
-                rows = reorder(there, rows, heads, kv_heads, rows_for_gguf)
+                rows = reorder(there, rows, *base.heads, rows_for_gguf)
             yield f"{there}.lora_{found[2].lower()}", rows
 
     # llama.cpp scales by alpha / rank; rank-stabilised LoRA means alpha / √rank.
@@ -275,48 +277,40 @@ def adapter(folder: Path, base: Path, target: Path) -> dict[str, Any]:
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", alpha)
 
-    _write_gguf(target, head, tensors(), lambda name: GGMLQuantizationType.F32)
-    return {"path": str(target), "made": True}
+    _write_gguf(target, head, tensors(), half=False)
 
 
-def model(folder: Path, base: Path, target: Path) -> dict[str, Any]:
-    """Write the full fine-tune in `folder` as `target`, in float16; all but its weights is as in `base`, its origin."""
-    source, hyper = Source(base), _read_json(folder / "config.json")
-    _check_model(hyper, folder)
-    wanted = {hugging_face_name(tensor.name): tensor.shape.tolist()[::-1] for tensor in source.reader.tensors}
-    seen = set()
+def model(folder: Path, base: Source, target: Path) -> None:
+    """Write the model in `folder`, matrices in float16; all but its weights (tokenizer, template) is as in `base`."""
+    if (kind := _read_json(folder / "config.json").get("model_type")) != "llama":
+        raise Refused(f"{folder} holds a {kind!r} model; only 'llama' can be converted.")
+    wanted = {hugging_face_name(tensor.name): tensor.shape.tolist()[::-1] for tensor in base.reader.tensors}
 
     def tensors() -> Iterator[tuple[str, np.ndarray]]:
+        missing = set(wanted)
         for name, rows in _safetensors(folder, "model"):
+            if name == "lm_head.weight" and name not in wanted:
+                continue  # tied to the embedding, but written all the same
             if list(rows.shape) != wanted.get(name):
                 raise Refused(
-                    f"The tensor {name} is {list(rows.shape)}, but {wanted.get(name)} in {base.name}.",
+                    f"The tensor {name} is {list(rows.shape)}, but {wanted.get(name)} in {base.path.name}.",
                     "Convert it with the model that it was fine-tuned from.",
                 )
-            seen.add(name)
+            missing.remove(name)
             there = gguf_name(name)
-            yield there, reorder(there, rows, *source.heads, rows_for_gguf)
-        if missing := sorted(wanted.keys() - seen):
-            raise Refused(f"{folder} lacks {len(missing)} tensors, among them {missing[0]}.")
+            yield there, reorder(there, rows, *base.heads, rows_for_gguf)
+        if missing:
+            raise Refused(f"{folder} lacks {len(missing)} tensors, among them {min(missing)}.")
 
     def head(writer: GGUFWriter) -> None:
-        for key, field in source.fields.items():
-            if key.startswith(("GGUF.", "split.")) or key in ("general.architecture", "general.file_type"):
+        for key, field in base.fields.items():
+            if key.startswith("GGUF.") or key in ("general.architecture", "general.file_type"):
                 continue
             inner = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
             writer.add_key_value(key, field.contents(), field.types[0], inner)
         writer.add_file_type(LlamaFileType.MOSTLY_F16)
 
-    def kind(name: str) -> GGMLQuantizationType:
-        return GGMLQuantizationType.F32 if "norm" in name else GGMLQuantizationType.F16
-
-    _write_gguf(target, head, tensors(), kind)
-    return {"path": str(target), "made": True}
-
-
-def _check_model(hyper: dict[str, Any], folder: Path) -> None:
-    if hyper.get("model_type") != "llama":
-        raise Refused(f"{folder} holds a {hyper.get('model_type')!r} model; only 'llama' can be converted.")
+    _write_gguf(target, head, tensors(), half=True)
 
 
 def _check_adapter(config: dict[str, Any]) -> None:
@@ -357,19 +351,16 @@ def _read_tensor(file: Path, start: int, name: str, told: dict[str, Any]) -> np.
 
 
 def _write_gguf(
-    target: Path,
-    head: Callable[[GGUFWriter], None],
-    tensors: Iterator[tuple[str, np.ndarray]],
-    kind: Callable[[str], GGMLQuantizationType],
+    target: Path, head: Callable[[GGUFWriter], None], tensors: Iterator[tuple[str, np.ndarray]], *, half: bool
 ) -> None:
+    """Write a GGUF aside and rename it; with `half`, matrices are written in float16, as llama.cpp expects it."""
     aside = target.with_name(f"{target.name}.{os.getpid()}.new")
     target.parent.mkdir(parents=True, exist_ok=True)
     writer = GGUFWriter(aside, "llama")
     try:
         head(writer)
         for name, rows in tensors:
-            half = kind(name) == GGMLQuantizationType.F16
-            writer.add_tensor(name, np.ascontiguousarray(rows, dtype=np.float16 if half else np.float32))
+            writer.add_tensor(name, np.ascontiguousarray(rows, np.float16 if half and rows.ndim > 1 else np.float32))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -401,41 +392,22 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
-def _read_marker(folder: Path) -> Any:
-    try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _put_in_place(aside: Path, folder: Path) -> None:
-    for path in aside.iterdir():
-        path.chmod(0o644)  # safetensors writes for one account only; a hub's trainers have another
-        _sync(path)
-    if folder.exists():
-        if _read_marker(folder) is None and any(folder.iterdir()):
-            raise Refused(f"{folder} holds something else.", "Remove it, or choose another folder.")
-        old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
-        folder.rename(old)
-        shutil.rmtree(old)
-    aside.rename(folder)
-
-
 def main(arguments: list[str]) -> int:
     """Convert; one JSON line on stdout says what was made, or why not."""
-    what, *paths = arguments
-    conversions: dict[str, Callable[..., dict[str, Any]]] = {"weights": weights, "adapter": adapter, "model": model}
     try:
-        told = conversions[what](*map(Path, paths))
+        if len(arguments) not in (2, 3):
+            raise Refused("weights.py takes MODEL.gguf FOLDER, or FOLDER MODEL.gguf OUT.gguf.")
+        convert: Callable[..., dict[str, Any]] = to_hugging_face if len(arguments) == 2 else to_gguf
+        told = convert(*map(Path, arguments))
     except Refused as problem:
         told = {"error": {"message": problem.message, "remedy": problem.remedy}}
     except OSError as problem:
-        told = {"error": {"message": f"{problem.filename or 'The file'}: {problem.strerror or problem}.", "remedy": ""}}
+        told = {"error": {"message": f"{problem.filename or 'A file'}: {problem.strerror or problem}.", "remedy": ""}}
     print(json.dumps(told))
     return 1 if "error" in told else 0
 

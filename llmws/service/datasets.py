@@ -1,0 +1,116 @@
+"""What can be trained on: the samples that come along, and the datasets in the data folder's own `datasets/`.
+
+Both are folders with a `dataset_info.json`, as LLaMA-Factory has them. Files may be large or broken, and are looked at
+in a thread; one that cannot be read is listed with what is wrong, since hiding it helps nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+
+from ..datasets import samples, validation
+from ..datasets.formats import INFO, Entry, read_info
+from ..datasets.rows import read_rows
+from ..errors import DatasetError
+from ..settings import Settings
+from .access import Reader
+from .here import here
+
+_PREVIEW, _LONGEST = 3, 500
+
+
+@dataclass(slots=True)
+class Datasets:
+    """The folders of datasets; of one name the person's own counts."""
+
+    settings: Settings
+    # A file is read once, until it changes: path → (size, time), what was found.
+    _seen: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = field(default_factory=dict)
+
+    def folder_of(self, name: str) -> Path:
+        """The folder that has the dataset; an unknown name is a `DatasetError` that names those there are."""
+        folders = self._folders()
+        for folder in folders:
+            if name in read_info(folder):
+                return folder
+        known = [name for folder in folders for name in read_info(folder)]
+        raise DatasetError(f"There is no dataset {name!r}.", remedy=f"There are: {', '.join(known) or 'none'}.")
+
+    async def check(self, name: str, stage: str) -> None:
+        """Read every row; the first that cannot be trained on is a `DatasetError` with its line."""
+        await asyncio.to_thread(lambda: validation.check(self.folder_of(name), name, stage=stage))
+
+    async def all(self) -> list[dict[str, Any]]:
+        """The datasets as JSON, the samples first."""
+        return await asyncio.to_thread(self._all)
+
+    def _folders(self) -> list[Path]:
+        own = self.settings.data / "datasets"
+        return [own, samples.folder()] if (own / INFO).is_file() else [samples.folder()]
+
+    def _all(self) -> list[dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for folder in reversed(self._folders()):
+            for name, entry in read_info(folder).items():
+                found[name] = self._about(folder, entry)
+        return list(found.values())
+
+    def _about(self, folder: Path, entry: Entry) -> dict[str, Any]:
+        path = folder / entry.file_name
+        try:
+            told = path.stat()
+            version = (told.st_size, told.st_mtime_ns)
+        except OSError:
+            version = (-1, -1)
+        if path not in self._seen or self._seen[path][0] != version:
+            self._seen[path] = version, _look(path)
+        about = entry.about
+        return {
+            "name": entry.name,
+            "formatting": entry.formatting,
+            "description": str(about.get("description", "")),
+            "language": str(about.get("language", "")),
+            "licence": str(about.get("licence", "")),
+            "manner": about.get("manner", {}),
+            "source": "sample" if folder == samples.folder() else "own",
+            **self._seen[path][1],
+        }
+
+
+def _look(path: Path) -> dict[str, Any]:
+    """How many rows a file has, the first of them, and why it cannot be read, if so."""
+    preview: list[Any] = []
+    count = 0
+    try:
+        rows = read_rows(path)
+        for _, row in islice(rows, _PREVIEW):
+            preview.append(_shortened(row))
+        count = len(preview) + sum(1 for _ in rows)
+    except DatasetError as problem:
+        return {"rows": None, "preview": preview, "problem": problem.to_dict()}
+    return {"rows": count, "preview": preview, "problem": None}
+
+
+def _shortened(value: Any) -> Any:
+    """The value with long texts cut, all the way down."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    return {key: _shortened(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+TheDatasets = Annotated[Datasets, here("datasets")]
+router = APIRouter(tags=["training"])
+
+
+@router.get("/api/datasets")
+async def list_datasets(person: Reader, datasets: TheDatasets) -> dict[str, Any]:
+    """The datasets that can be trained on, each with its first rows."""
+    return {"items": await datasets.all()}
