@@ -39,13 +39,13 @@ class Answer:
 
     async def events(self) -> AsyncGenerator[StreamEvent]:
         """Ask, and yield what comes. Leaving before the end cancels the generation in the service."""
-        self._id = await self._asked()
+        self._id = (await begun(self._ask, self._api.cancel))["id"]
         try:
             async with contextlib.aclosing(self._api.events(self._id)) as events:
                 async for _, event in events:
                     yield event
         except (asyncio.CancelledError, GeneratorExit):
-            await self._cancel(self._id)
+            await given_up(self._api.cancel(self._id))
             raise
 
     async def message(self) -> Message:
@@ -60,20 +60,25 @@ class Answer:
             raise from_dict(message.error or {}, 502)
         return message
 
-    async def _asked(self) -> str:
-        asking = asyncio.ensure_future(self._ask())
-        try:
-            return (await asyncio.shield(asking))["id"]
-        except asyncio.CancelledError:
-            # The service may have begun already; only its answer tells what is to be cancelled.
-            with contextlib.suppress(Error, TimeoutError):
-                await self._cancel((await asyncio.wait_for(asking, _CANCEL_LIMIT_S))["id"])
-            raise
 
-    async def _cancel(self, generation_id: str) -> None:
-        # Who interrupts wants the prompt back; a service that is away has nothing to cancel.
+async def begun(
+    ask: Callable[[], Awaitable[dict[str, Any]]], cancel: Callable[[str], Awaitable[None]]
+) -> dict[str, Any]:
+    """What `ask` began in the service. Whoever is interrupted meanwhile leaves nothing running there."""
+    asking = asyncio.ensure_future(ask())
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        # The service may have begun already; only its answer tells what is to be cancelled.
         with contextlib.suppress(Error, TimeoutError):
-            await asyncio.wait_for(self._api.cancel(generation_id), _CANCEL_LIMIT_S)
+            await given_up(cancel((await asyncio.wait_for(asking, _CANCEL_LIMIT_S))["id"]))
+        raise
+
+
+async def given_up(cancelling: Awaitable[None]) -> None:
+    """Wait for `cancelling`, not for long: who interrupts wants the prompt back, and a service may be away."""
+    with contextlib.suppress(Error, TimeoutError):
+        await asyncio.wait_for(cancelling, _CANCEL_LIMIT_S)
 
 
 def shown(bridge: Bridge, answer: Answer, show: bool) -> Message:
@@ -87,8 +92,13 @@ def shown(bridge: Bridge, answer: Answer, show: bool) -> Message:
     return bridge.run(answer.message())
 
 
+def overwrites(out: TextIO) -> bool:
+    """Whether `out` is a terminal or a cell, where a line may be written over and has colours."""
+    return out.isatty() or type(out).__module__.startswith("ipykernel.")
+
+
 def _write(events: Iterator[StreamEvent], out: TextIO) -> None:
-    coloured = out.isatty() or type(out).__module__.startswith("ipykernel.")
+    coloured = overwrites(out)
     kind, column, flushed = "text", 0, 0.0
     try:
         for event in events:
@@ -99,7 +109,7 @@ def _write(events: Iterator[StreamEvent], out: TextIO) -> None:
             if event.type != kind:
                 out.write(_change(event.type, coloured, fresh=column == 0))
                 kind = event.type
-            text = event.text
+            text = event.text.translate(_WITHOUT_CONTROLS)
             out.write(text)
             column = 0 if text.endswith("\n") else 1
             if time.monotonic() - flushed > _FLUSH_S:

@@ -172,6 +172,135 @@ class Api:
                 broken = problem
             await self._find_again(patience, broken)
 
+    # Comparisons
+
+    async def create_comparison(
+        self,
+        models: Sequence[str],
+        prompt: str | None = None,
+        messages: Sequence[Message] | None = None,
+        system: str | None = None,
+        repeat: int = 1,
+        parameters: Parameters | None = None,
+        key: str | None = None,
+        origin: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """POST /api/comparisons: put a prompt, or messages, to several models; each answer is a generation."""
+        body = _said({"prompt": prompt, "system": system, "parameters": parameters})
+        body |= {"models": list(models), "repeat": repeat}
+        if messages is not None:
+            body["messages"] = [message.to_dict() for message in messages]
+        headers = of_page() if origin is None else origin
+        return _compared(await self._request("POST", "/api/comparisons", json=body, key=key, headers=headers))
+
+    async def comparisons(self, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
+        """GET /api/comparisons: a page, newest first, without the answers."""
+        page = await self._request("GET", "/api/comparisons", params={"limit": limit, "cursor": cursor})
+        return {**page, "items": [_compared(item) for item in page["items"]]}
+
+    async def comparison(self, comparison_id: str) -> dict[str, Any]:
+        """GET /api/comparisons/{id}: with how each answer stands, and its message once it has ended."""
+        return _compared(await self._request("GET", f"/api/comparisons/{_segment(comparison_id)}"))
+
+    async def cancel_comparison(self, comparison_id: str) -> None:
+        """POST /api/comparisons/{id}/cancel: stop every answer that has not ended."""
+        await self._request("POST", f"/api/comparisons/{_segment(comparison_id)}/cancel")
+
+    # Fine-tunes
+
+    async def datasets(self) -> list[dict[str, Any]]:
+        """GET /api/datasets: what can be trained on, each with its first rows."""
+        return (await self._request("GET", "/api/datasets"))["items"]
+
+    async def bases(self) -> dict[str, Any]:
+        """GET /api/bases: the models that can be tuned, as ``{"items", "problem"}``."""
+        return await self._request("GET", "/api/bases")
+
+    async def recipe(self) -> dict[str, Any]:
+        """GET /api/recipe: what a recipe asks and those to begin with, as ``{"fields", "presets"}``."""
+        return await self._request("GET", "/api/recipe")
+
+    async def training_environment(self) -> dict[str, Any]:
+        """GET /api/training-environment: whether fine-tunes can run, or how far the installation is."""
+        return await self._request("GET", "/api/training-environment")
+
+    async def create_job(
+        self,
+        base: str,
+        dataset: str,
+        recipe: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        key: str | None = None,
+        origin: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """POST /api/jobs: queue a fine-tune. `recipe` is `Recipe.to_dict()`, or a part of it."""
+        body = _said({"base": base, "dataset": dataset, "recipe": dict(recipe or {}), "name": name})
+        headers = of_page() if origin is None else origin
+        return await self._request("POST", "/api/jobs", json=body, key=key, headers=headers)
+
+    async def jobs(self, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
+        """GET /api/jobs: a page, newest first, as ``{"items", "next_cursor"}``."""
+        return await self._request("GET", "/api/jobs", params={"limit": limit, "cursor": cursor})
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        """GET /api/jobs/{id}: how it stands with a job."""
+        return await self._request("GET", f"/api/jobs/{_segment(job_id)}")
+
+    async def job_points(self, job_id: str) -> dict[str, Any]:
+        """GET /api/jobs/{id}/points: its curves, one point per step, as ``{"items", "after"}``."""
+        return await self._request("GET", f"/api/jobs/{_segment(job_id)}/points")
+
+    async def job_log(self, job_id: str, after: int = 0) -> dict[str, Any]:
+        """GET /api/jobs/{id}/log: what the trainer printed since `after`, as ``{"text", "after", "more"}``."""
+        return await self._request("GET", f"/api/jobs/{_segment(job_id)}/log", params={"after": after})
+
+    async def stop_job(self, job_id: str) -> dict[str, Any]:
+        """POST /api/jobs/{id}/stop: have it finish its step, save and end."""
+        return await self._request("POST", f"/api/jobs/{_segment(job_id)}/stop")
+
+    async def resume_job(self, job_id: str) -> dict[str, Any]:
+        """POST /api/jobs/{id}/resume: go on from the last checkpoint."""
+        return await self._request("POST", f"/api/jobs/{_segment(job_id)}/resume")
+
+    async def serve_job(self, job_id: str) -> dict[str, Any]:
+        """POST /api/jobs/{id}/serve: make a model of it; answers when that can be asked, as the job's `model`."""
+        while (job := await self._request("POST", f"/api/jobs/{_segment(job_id)}/serve"))["model"] is None:
+            pass  # the service holds each answer back for a while
+        return job
+
+    async def delete_job(self, job_id: str) -> None:
+        """DELETE /api/jobs/{id}: put it away; `restore_job` undoes it within a day."""
+        await self._request("DELETE", f"/api/jobs/{_segment(job_id)}")
+
+    async def restore_job(self, job_id: str) -> dict[str, Any]:
+        """POST /api/jobs/{id}/restore."""
+        return await self._request("POST", f"/api/jobs/{_segment(job_id)}/restore")
+
+    async def job_events(self, job_id: str, after: int = 0) -> AsyncGenerator[tuple[int, dict[str, Any]]]:
+        """GET /api/jobs/{id}/events: what the job tells past event `after`, with numbers, until it has ended.
+
+        An event's `type` is ``state`` (with the changing part of the job's JSON), ``point`` (`Point.to_dict()`) or
+        ``output`` (with `text`). The stream comes back by itself, at the right place, when connection or service break.
+        """
+        path, patience = f"/api/jobs/{_segment(job_id)}/events", _Patience()
+        while True:
+            broken: Exception = ServiceError("The service broke off.")
+            last: dict[str, Any] | None = None
+            try:
+                async with self._stream(path, {"Last-Event-ID": str(after)}) as response:
+                    async for sent in http.events(response):
+                        patience.reset()
+                        if sent.id.isdecimal() and int(sent.id) > after:
+                            after, last = int(sent.id), sent.json()
+                            yield after, last
+                # A service that shuts down ends the stream, too, so the job's end must have been among what it told.
+                ended_at = (await self.job(job_id))["ended_at"]
+                if ended_at is not None and (last is None or last.get("ended_at") == ended_at):
+                    return
+            except (http.HTTPError, Stopped) as problem:
+                broken = problem
+            await self._find_again(patience, broken)
+
     async def find(self, *, start: Start = "crashed") -> None:
         """Look up the service's address anew, starting it if wanted."""
         self.address = await self._finder.address(start=start)
@@ -313,6 +442,13 @@ def _refusal(response: http.Response) -> Error | None:
 
 def _decoded(item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "message": Message.from_dict(item["message"])} if item.get("message") else item
+
+
+def _compared(comparison: dict[str, Any]) -> dict[str, Any]:
+    told = {**comparison, "messages": [Message.from_dict(message) for message in comparison["messages"]]}
+    if "items" in told:
+        told["items"] = [_decoded(item) for item in told["items"]]
+    return told
 
 
 def _said(body: Mapping[str, Any]) -> dict[str, Any]:

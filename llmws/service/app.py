@@ -7,6 +7,7 @@ folder is `__main__`'s business.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -17,8 +18,29 @@ from starlette.exceptions import HTTPException
 from ..instance import Instance
 from ..settings import Settings
 from ..store import Store
-from . import chats, comparisons, docs, downloads, edge, generations, models, presence, status, tickets
+from . import (
+    adapters,
+    chats,
+    comparisons,
+    datasets,
+    docs,
+    downloads,
+    edge,
+    generations,
+    jobs,
+    models,
+    presence,
+    runners,
+    status,
+    tickets,
+    training,
+)
 from .identity import Identity, LocalIdentity
+from .local_runner import LocalRunner
+from .progress import Feed
+from .scheduling import Scheduler
+
+ROUTERS = (chats, comparisons, datasets, docs, downloads, generations, jobs, models, presence, runners, status)
 
 
 def create_app(
@@ -31,7 +53,11 @@ def create_app(
         leave: ends the process; called when the service is idle or told to stop.
         identity: says whose token a request carries; a laptop's own unless given.
     """
-    identity = identity or LocalIdentity(instance.token)
+    runner = None
+    if identity is None:
+        runner_token = secrets.token_urlsafe(32)
+        identity = LocalIdentity(instance.token, runner_token=runner_token)
+        runner = LocalRunner(settings, instance.url, runner_token)
     app = FastAPI(
         title="llmws", version=instance.version, lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
@@ -40,8 +66,12 @@ def create_app(
     state.models = models.Registry(settings)
     state.generations = generations.Generations(store)
     state.tickets = tickets.Tickets.of(settings.data)
-    state.presence = presence.Presence(settings.idle_exit_s, lambda: state.generations.running > 0, leave)
-    for module in (chats, comparisons, docs, downloads, generations, models, presence, status, tickets):
+    state.runner, state.feed = runner, Feed()
+    state.bases, state.datasets = training.Bases(settings), datasets.Datasets(settings)
+    state.scheduler = Scheduler(settings, store, state.feed, runner)
+    state.adapters = adapters.Adapters(settings, store, state.feed, state.models.embedded, state.bases)
+    state.presence = presence.Presence(settings.idle_exit_s, lambda: _is_busy(app), leave)
+    for module in (*ROUTERS, tickets, training):
         app.include_router(module.router)
     for kind in (RequestValidationError, HTTPException):
         app.add_exception_handler(kind, edge.on_error)
@@ -54,17 +84,26 @@ def create_app(
 
 
 async def drain(app: FastAPI) -> None:
-    """End what would keep connections open, before the server waits for them: answers and presence streams."""
+    """End what would keep connections open, before the server waits for them: answers, streams, waiting runners."""
     app.state.presence.close()
+    app.state.feed.close()
     await app.state.generations.drain()
+
+
+def _is_busy(app: FastAPI) -> bool:
+    return app.state.generations.running > 0 or app.state.scheduler.busy or app.state.adapters.busy
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
+    await state.adapters.restore()
     await state.models.start()
-    watching = asyncio.create_task(state.presence.watch())
+    tasks = [asyncio.create_task(part.run()) for part in (state.scheduler, state.runner) if part is not None]
+    tasks.append(asyncio.create_task(state.presence.watch()))
     yield
-    watching.cancel()
+    for task in tasks:
+        task.cancel()
     await drain(app)
+    await asyncio.gather(*tasks, state.adapters.stop(), return_exceptions=True)
     await state.models.stop()

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import Error, Unavailable
 from ..messages import StreamEvent
@@ -27,6 +27,14 @@ _STATES: dict[str, State] = {"asleep": "ready", "starting": "starting", "ready":
 _ASLEEP_AFTER_S = 300.0
 
 
+class Stand(NamedTuple):
+    """How it stands with a model, and why."""
+
+    model: ModelInfo
+    state: State
+    reason: str
+
+
 class EmbeddedProvider:
     """Serves the model that comes along; where that cannot be, it is listed with the reason."""
 
@@ -34,14 +42,14 @@ class EmbeddedProvider:
 
     def __init__(self, settings: Settings) -> None:
         self.server: Embedded | None = None
-        self._problem: Error | None = None
+        self.problem: Error | None = None
         self._opened: dict[str, Provider] = {}
         self._tuned: dict[str, Adapter] = {}
         self._whole: dict[str, Embedded] = {}
         try:
             self.server = Embedded(find_embedded_model(settings))
         except Error as problem:
-            self._problem = problem
+            self.problem = problem
 
     async def start(self) -> None:
         if self.server is not None:
@@ -76,22 +84,23 @@ class EmbeddedProvider:
     async def models(self) -> list[ModelInfo]:
         return [info for info, _, _ in self.states()]
 
-    def states(self, owner: str | None = None) -> list[tuple[ModelInfo, State, str]]:
+    def states(self, owner: str | None = None) -> list[Stand]:
         """The base model and what `owner` tuned of it (None: everybody), how it stands with each, and why."""
         mine = [one for one in self._tuned.values() if owner in (None, one.owner)]
         if self.server is None:
-            base = (ModelInfo("smollm2-135m", "SmolLM2 135M Instruct"), "unavailable", str(self._problem))
+            base = Stand(ModelInfo("smollm2-135m", "SmolLM2 135M Instruct"), "unavailable", str(self.problem))
         else:
             base = self._state(self.server.model.id, self.server.model.name)
         return [base, *(self._state(one.id, one.id, one.base) for one in mine)]
 
-    def _state(self, model_id: str, name: str, base: str | None = None) -> tuple[ModelInfo, State, str]:
+    def _state(self, model_id: str, name: str, base: str | None = None) -> Stand:
         server = self._server_of(model_id)
         if server is None:
             reason = f"Its base {base} is not served here."
-            return ModelInfo(model_id, name, vision=False, base=base), "unavailable", reason
+            return Stand(ModelInfo(model_id, name, vision=False, base=base), "unavailable", reason)
         state, reason = server.status(model_id)
-        return ModelInfo(model_id, name, context=server.context, vision=False, base=base), _STATES[state], reason
+        info = ModelInfo(model_id, name, context=server.context, vision=False, base=base)
+        return Stand(info, _STATES[state], reason)
 
     def _server_of(self, model_id: str) -> Embedded | None:
         if model_id in self._whole:
@@ -101,7 +110,7 @@ class EmbeddedProvider:
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamEvent, None]:
         server = self._server_of(request.model)
         if server is None:
-            problem = self._problem or Unavailable(f"The model {request.model} is not served here.")
+            problem = self.problem or Unavailable(f"The model {request.model} is not served here.")
             raise Unavailable(problem.message, remedy=problem.remedy)
         async with server.call(request.model) as endpoint:
             extra = {**request.parameters.extra, **endpoint.extra}

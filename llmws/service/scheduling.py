@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -23,6 +23,7 @@ from ..training import environment
 from ..training.accelerators import Accelerator
 from ..training.schedule import SILENT_S, Assignment, Waiting, plan
 from . import progress
+from .local_runner import LocalRunner
 from .progress import Feed
 
 LOG = logging.getLogger("llmws.service")
@@ -51,17 +52,17 @@ class Scheduler:
     """Plans whenever something changed, one plan after the other.
 
     Args:
-        trouble: why there is no runner of our own, if that is so.
+        runner: the service's own, if it has one.
 
     Attributes:
         running: how many jobs have their accelerators.
         busy: whether a job runs, or waits for something that is about to come.
     """
 
-    def __init__(self, settings: Settings, store: Store, feed: Feed, trouble: Callable[[], Error | None]) -> None:
+    def __init__(self, settings: Settings, store: Store, feed: Feed, runner: LocalRunner | None) -> None:
         self.running = 0
         self.busy = False
-        self._trouble = trouble
+        self._runner = runner
         self._settings = settings
         self._store = store
         self._feed = feed
@@ -101,6 +102,9 @@ class Scheduler:
     async def _step(self) -> bool:
         """Plan once; whether there are jobs that have not ended."""
         live = await self._store.read(kept.live)
+        removed = await self._tidy_up()
+        if self._runner is not None and (live or removed):
+            self._runner.wake()
         waiting = [job for job in live if not job.accelerators]
         ready = [runner for runner in self.present if runner.ready]
         planned = plan(map(_seen, live), _of(ready), time.time())
@@ -114,7 +118,6 @@ class Scheduler:
         installing = bool(waiting) and not ready and await asyncio.to_thread(self._is_installing)
         self.running = len(live) - len(waiting) + len(assigned)
         self.busy = self.running > 0 or (bool(waiting) and (bool(ready) or installing))
-        await self._tidy_up()
         return bool(live)
 
     async def _explain(self, job: Job, reason: str, remedy: str) -> None:
@@ -128,18 +131,20 @@ class Scheduler:
             return planned, ""
         if unready := next((runner for runner in self.present if runner.reason), None):
             return unready.reason, unready.remedy
-        trouble = self._trouble()
-        return (trouble.message, trouble.remedy) if trouble is not None else None
+        problem = self._runner.problem if self._runner is not None and not self.present else None
+        return (problem.message, problem.remedy) if problem is not None else None
 
     def _is_installing(self) -> bool:
         return environment.status(self._settings).state == "installing"
 
-    async def _tidy_up(self) -> None:
-        """Have the folders of jobs removed that were deleted long ago."""
-        for job in await self._store.read(kept.deleted, before=time.time() - RESTORABLE_S):
+    async def _tidy_up(self) -> bool:
+        """Have the folders of jobs removed that were deleted long ago; whether there are any."""
+        gone = await self._store.read(kept.deleted, before=time.time() - RESTORABLE_S)
+        for job in gone:
             if job.intent != "delete":
                 await self._store.write(_remove, job.id)
                 self._feed.notify(WORK)
+        return bool(gone)
 
 
 def _seen(job: Job) -> Waiting:

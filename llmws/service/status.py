@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +16,8 @@ from .generations import TheGenerations
 from .here import TheSettings, here
 from .models import TheModels
 from .presence import ThePresence
+from .runners import TheScheduler
+from .training import describe_environment
 
 TheInstance = Annotated[Instance, here("instance")]
 router = APIRouter(tags=["service"])
@@ -37,6 +40,7 @@ async def status(
     instance: TheInstance,
     models: TheModels,
     generations: TheGenerations,
+    scheduler: TheScheduler,
     presence: ThePresence,
 ) -> dict[str, Any]:
     """How the service is: where it runs, its models, who is there, what runs, the disk."""
@@ -48,12 +52,9 @@ async def status(
         "models": [asdict(model) for model in await models.list()],
         "embedded": {"first_token_s": embedded.first_token_s if embedded is not None else None},
         "clients": presence.clients,
-        "running": {"generations": generations.running},
+        "running": {"generations": generations.running, "jobs": scheduler.running},
         "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
-        "training": {
-            "environment": str(settings.training_environment),
-            "installed": (settings.training_environment / "bin" / "llamafactory-cli").exists(),
-        },
+        "training": await asyncio.to_thread(describe_environment, settings),
     }
 
 

@@ -106,7 +106,7 @@ class Child:
             sys.executable,
             *("-m", "llmws.serving.server"),
             cwd=_HOME,
-            env=_ENVIRONMENT | os.environ,
+            env={**_ENVIRONMENT, **os.environ},
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

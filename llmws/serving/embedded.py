@@ -181,19 +181,27 @@ class Embedded:
         Returns once they answer. What is being answered goes on to its end in the old server.
 
         Raises:
-            SettingsError: an adapter is missing or does not fit the model; the former ones stay.
+            SettingsError: a new adapter is missing or does not fit the model; the former ones stay. One that could
+                not be served before is left aside, with its reason in `status`.
         """
         wanted = {model_id: Path(path) for model_id, path in adapters.items()}
         async with self._starting:
-            if wanted == self._adapters and not self._refused:
+            if wanted == self._adapters:
                 return
             if self._child is None:
                 self._adapters = wanted  # the next start serves them
                 self._woken.set()
                 return
-            child = await self._launch(wanted.values())
-            self._adapters, self._refused = wanted, {}
-            self._adopt(child, list(wanted))
+            known = {model_id for model_id, path in wanted.items() if self._adapters.get(model_id) == path}
+            refused = {model_id: problem for model_id, problem in self._refused.items() if model_id in known}
+            for model_id, problem in (await asyncio.to_thread(_unreadable, wanted)).items():
+                if model_id not in known:
+                    raise problem
+                refused[model_id] = problem
+            served = [model_id for model_id in wanted if model_id not in refused]
+            child = await self._launch(wanted[model_id] for model_id in served)
+            self._adapters, self._refused = wanted, refused
+            self._adopt(child, served)
 
     @contextlib.asynccontextmanager
     async def call(self, model_id: str, *, wait_s: float = 60.0) -> AsyncIterator[Endpoint]:

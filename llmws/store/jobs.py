@@ -21,10 +21,8 @@ from . import tables
 from .paging import checked_limit, newest
 
 EventType = Literal["state", "point", "output"]
-_CHANGEABLE = frozenset(
-    ("name", "state", "intent", "round", "attempts", "reason", "remedy", "step", "total_steps", "loss")
-    + ("accelerators", "runner", "started_at", "ended_at")
-)
+_CHANGEABLE = {"name", "state", "intent", "round", "attempts", "reason", "remedy", "step", "total_steps", "loss"}
+_CHANGEABLE |= {"accelerators", "runner", "started_at", "ended_at"}
 
 
 @dataclass(frozen=True, slots=True)

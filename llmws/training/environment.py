@@ -299,7 +299,7 @@ class _Installer:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=uv_environment(os.environ) | {"HF_HUB_OFFLINE": "1", "UV_NO_PROGRESS": "1"},
+                env=uv_environment(dict(os.environ)) | {"HF_HUB_OFFLINE": "1", "UV_NO_PROGRESS": "1"},
                 pass_fds=[self._lock.fileno()],
             )
             try:
@@ -435,7 +435,7 @@ def _explain_output(told: str, log: Path) -> Error:
     reason = (reason or (lines[-1] if lines else "it printed nothing")).removeprefix("error: ").rstrip(".")
     return TrainingError(
         f"The training environment could not be installed: {reason}.",
-        remedy=f"Check the network, or set PIP_INDEX_URL to your index; `make train-env` tries again. More is in {log}.",
+        remedy=f"Check the network, or set PIP_INDEX_URL to your index; then `make train-env` goes on. Log: {log}.",
         code="training_environment",
     )
 

@@ -172,6 +172,7 @@ class Chat(Page):
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
+            self.chat_id = None
             return None
 
     async def _snapshot(self, id: str) -> dict[str, Any]:

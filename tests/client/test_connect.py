@@ -45,6 +45,7 @@ def test_kernels_that_start_at_once_start_one_service(workspace: Workspace) -> N
     answers = [kernel.communicate(timeout=60) for kernel in kernels]
     assert answers == [("Hello\n", "")] * 4
     assert workspace.starts() == 1
+    assert "is held by" not in (workspace.data / "service.log").read_text(), "nobody started one in vain"
 
 
 def test_a_client_finds_the_service_that_came_after_a_killed_one(connected: Client, workspace: Workspace) -> None:

@@ -15,7 +15,7 @@ from llmws.instance import API_VERSION, Instance
 from llmws.service import edge
 from llmws.service.access import NEEDS, Open, Rule
 from llmws.service.app import create_app
-from llmws.service.identity import SCOPES, Person
+from llmws.service.identity import RUNNER, SCOPES, Person
 from llmws.settings import Settings
 from llmws.store import Store
 
@@ -89,7 +89,7 @@ def test_an_open_path_has_an_open_route(app: FastAPI) -> None:
 
 
 def test_actions_need_scopes_that_exist() -> None:
-    assert set(NEEDS.values()) <= set(SCOPES)
+    assert set(NEEDS.values()) <= {*SCOPES, RUNNER}
 
 
 async def test_scopes_contain_those_below(http: httpx.AsyncClient) -> None:

@@ -214,6 +214,16 @@ async def test_a_bad_adapter_at_the_start_leaves_the_others(model: EmbeddedModel
     await embedded.stop()
 
 
+async def test_a_lost_adapter_does_not_keep_a_new_one_away(embedded: Embedded, tmp_path: Path) -> None:
+    lost, new = write_adapter(tmp_path / "lost.gguf"), write_adapter(tmp_path / "new.gguf", seed=2)
+    await answer(embedded)
+    await embedded.set_adapters({"lost": lost})
+    lost.unlink()
+    await embedded.set_adapters({"lost": lost, "new": new})
+    assert embedded.status("lost")[0] == "failed"
+    assert await answer(embedded, "new") != await answer(embedded)
+
+
 async def test_a_foreign_adapter_at_the_start_leaves_the_base(model: EmbeddedModel, tmp_path: Path) -> None:
     embedded = Embedded(model, context=512)
     await embedded.set_adapters({"foreign": write_adapter(tmp_path / "foreign.gguf", width=64)})

@@ -282,7 +282,7 @@ def test_parameters_and_system_prompt_are_kept(
     chat.page.get_by_label("Longest answer").fill("3")
     chat.page.get_by_label("System prompt").fill("Be brief.")
     chat.page.keyboard.press("Escape")
-    expect(chat.composer).to_be_visible()
+    expect(chat.page.get_by_role("button", name="Parameters")).to_be_focused()
     chat.ask("one two three four five")
     chat.finished()
     assert chat.text() == "one two three"

@@ -1,12 +1,13 @@
 /** The chat page: one root, built from the state in conversations.js. */
 import { effect, useSignal } from "@preact/signals";
 import { render } from "preact";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Row } from "./answer.jsx";
 import { Composer } from "./composer.jsx";
 import { Conversations } from "./conversations.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { followTheme, recall, remember } from "./page.js";
+import { Popover } from "./popover.jsx";
 import { Sidebar, TitleInput } from "./sidebar.jsx";
 import { language, pickLanguage, t } from "./strings.js";
 import "./tokens.css";
@@ -17,24 +18,17 @@ const NEAR_END = 48;
 
 function Menu({ page, onLanguage }) {
   const open = useSignal(false);
-  const box = useRef();
   const chat = page.open.value;
-  useEffect(() => {
-    if (!open.value) return;
-    box.current.querySelector("[role=menuitem]")?.focus();
-    const onPress = (event) => {
-      if (!box.current.contains(event.target)) open.value = false;
-    };
-    document.addEventListener("pointerdown", onPress, true);
-    return () => document.removeEventListener("pointerdown", onPress, true);
-  }, [open.value]);
+  const close = () => {
+    open.value = false;
+  };
   const item = (icon, label, act) => (
     <button
       type="button"
       role="menuitem"
       class="lw-option"
       onClick={() => {
-        open.value = false;
+        close();
         act();
       }}
     >
@@ -42,20 +36,8 @@ function Menu({ page, onLanguage }) {
       {label}
     </button>
   );
-  const onKeyDown = (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!open.value || (!step && event.key !== "Escape")) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const items = [...box.current.querySelectorAll("[role=menuitem]")];
-    if (step) items.at((items.indexOf(document.activeElement) + step) % items.length).focus();
-    else {
-      open.value = false;
-      box.current.querySelector("button").focus();
-    }
-  };
   return (
-    <div class="lw-menu" ref={box} onKeyDown={onKeyDown}>
+    <div class="lw-menu">
       <IconButton
         name="more"
         label={t("chat_actions")}
@@ -66,13 +48,13 @@ function Menu({ page, onLanguage }) {
         }}
       />
       {open.value && (
-        <div class="lw-popover" role="menu" aria-label={t("chat_actions")}>
+        <Popover role="menu" label={t("chat_actions")} onClose={close}>
           {chat && item("pencil", t("rename"), () => page.startRenaming(chat, true))}
           {chat && item("download", t("download_markdown"), () => page.download("markdown"))}
           {chat && item("code", t("download_json"), () => page.download("json"))}
           {chat && item("trash", t("delete"), () => page.remove(chat))}
           {item("globe", t("language"), onLanguage)}
-        </div>
+        </Popover>
       )}
     </div>
   );

@@ -1,36 +1,10 @@
 /** Where a person writes: the text, the model, its parameters, send and stop. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { short } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
+import { Popover } from "./popover.jsx";
 import { t } from "./strings.js";
-
-/** A panel above the composer; Escape and a press elsewhere close it and give the focus back. */
-function Popover({ label, onClose, children }) {
-  const panel = useRef();
-  useEffect(() => {
-    const opener = document.activeElement;
-    panel.current.querySelector("[data-first], input, button")?.focus();
-    const onPress = (event) => {
-      if (!panel.current.contains(event.target) && !opener.contains(event.target)) onClose();
-    };
-    document.addEventListener("pointerdown", onPress, true);
-    return () => {
-      document.removeEventListener("pointerdown", onPress, true);
-      if (opener.isConnected && panel.current?.contains(document.activeElement)) opener.focus();
-    };
-  }, []);
-  const onKeyDown = (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    onClose();
-  };
-  return (
-    <div class="lw-popover" role="dialog" aria-label={label} ref={panel} onKeyDown={onKeyDown}>
-      {children}
-    </div>
-  );
-}
 
 function Model({ model, chosen, onPick }) {
   const ready = model.state === "ready";
@@ -65,13 +39,6 @@ function ModelPicker({ page, onClose }) {
     page.setModel(id);
     onClose();
   };
-  const onKeyDown = (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    const options = [...event.currentTarget.querySelectorAll("[role=option]:enabled")];
-    options.at((options.indexOf(event.target) + step) % options.length)?.focus();
-    event.preventDefault();
-  };
   return (
     <Popover label={t("model_pick")} onClose={onClose}>
       {models.length > 8 && (
@@ -86,7 +53,7 @@ function ModelPicker({ page, onClose }) {
         />
       )}
       {!models.length && <p class="lw-quiet">{t("model_none_hint")}</p>}
-      <div class="lw-options" role="listbox" aria-label={t("model_pick")} tabIndex={-1} onKeyDown={onKeyDown}>
+      <div class="lw-options" role="listbox" aria-label={t("model_pick")}>
         {found.map((model) => (
           <Model key={model.id} model={model} chosen={model.id === page.modelId.value} onPick={onPick} />
         ))}
@@ -157,7 +124,8 @@ export function Composer({ page, panel, input }) {
   const text = useSignal("");
   const model = page.model.value;
   const running = page.running.value;
-  const ready = model?.state === "ready" && !page.loading.value;
+  const state = model?.state ?? "missing";
+  const ready = state === "ready" && !page.loading.value;
   useLayoutEffect(() => {
     input.current.style.height = "auto";
     input.current.style.height = `${Math.min(input.current.scrollHeight, 240)}px`;
@@ -208,9 +176,9 @@ export function Composer({ page, panel, input }) {
           title={model?.reason || t("model_pick")}
           onClick={toggle("models")}
         >
-          <span class="lw-dot" data-state={model?.state ?? "unavailable"} />
+          <span class="lw-dot" data-state={state} />
           <span class="lw-picker-name">{model?.name || page.modelId.value || t("model_none")}</span>
-          {model && model.state !== "ready" && <span class="lw-quiet">{t(`model_${model.state}`)}</span>}
+          {page.modelId.value && state !== "ready" && <span class="lw-quiet">{t(`model_${state}`)}</span>}
           <Icon name="chevron" />
         </button>
         <IconButton

@@ -14,7 +14,7 @@ const TOAST_MS = 8_000;
 
 let rows = 0;
 
-/** A message on the page. `failed` is the error of a message that never reached the service, `again` sends it anew. */
+/** A message on the page; without an id it has not reached the service yet, and `again` sends it anew. */
 function newRow({ id = null, generation_id = null, created_at = Date.now() / 1000, message }) {
   return { key: ++rows, id, generation: generation_id, at: created_at, message: signal(message), again: null };
 }
@@ -46,6 +46,7 @@ export class Conversations {
   settings = computed(() => this.open.value ?? this.draft.value);
 
   #timer = 0;
+  #starting = false;
   #memory;
 
   constructor(model) {
@@ -60,7 +61,7 @@ export class Conversations {
       appended: (message) => this.#append(message),
       refused: ({ error }) => this.fail(error),
       // What takes long may wait for a service that is away: ask at once.
-      slow: (intent) => intent !== "pulse" && intent !== "start" && this.#pulse(),
+      slow: (intent) => intent !== "pulse" && this.#pulse(),
     });
     this.silent = this.comm.silent;
     document.addEventListener("visibilitychange", this.#wake);
@@ -76,13 +77,10 @@ export class Conversations {
   // Reading
 
   async start() {
-    try {
-      const chat = recall(sessionStorage, this.#memory);
-      await this.comm.call("start", { chat }, (value) => batch(() => this.#started(value)));
-      this.away.value = false;
-    } catch (error) {
-      this.#unreachable(error);
-    }
+    this.#starting = true;
+    const chat = recall(sessionStorage, this.#memory);
+    await this.#try("start", { chat }, (value) => batch(() => this.#started(value)));
+    this.#starting = false;
     this.#pulseSoon();
   }
 
@@ -94,6 +92,7 @@ export class Conversations {
     if (chat) this.#snapshot(chat);
     this.comm.resume(sequence);
     this.loading.value = false;
+    this.away.value = false;
   }
 
   #firstModel() {
@@ -103,17 +102,19 @@ export class Conversations {
     return listed[0] ?? ready.find((model) => model.id !== "echo")?.id ?? this.models.value[0]?.id ?? null;
   }
 
-  /** Show a snapshot; what is already on the page stays the same row, so that nothing flickers. */
+  /** Show a snapshot. Known messages stay the same row, so that nothing flickers; what could not be sent stays, too. */
   #snapshot({ chat, messages, next_cursor }) {
-    const known = new Map(this.rows.value.filter((row) => row.id).map((row) => [row.id, row]));
+    const known = new Map(this.rows.value.map((row) => [row.id, row]));
+    const unsent = this.rows.value.filter((row) => !row.id);
     this.open.value = chat;
     this.earlier.value = next_cursor;
-    this.rows.value = messages.map((item) => {
+    const stored = messages.map((item) => {
       const row = known.get(item.id);
       if (!row) return newRow(item);
       row.message.value = item.message;
       return row;
     });
+    this.rows.value = [...stored, ...unsent];
     this.#know(chat);
     remember(sessionStorage, this.#memory, chat.id);
   }
@@ -206,8 +207,12 @@ export class Conversations {
           Object.assign(row, { id: item.id, generation: item.generation_id, at: item.created_at });
           row.message.value = item.message;
         }
+        // A snapshot may have brought them meanwhile.
+        const twice = (row) => row !== asked && row !== answer && (row.id === asked.id || row.id === answer.id);
+        this.rows.value = this.rows.value.filter((row) => !twice(row));
         this.open.value = chat;
         remember(sessionStorage, this.#memory, chat.id);
+        if (answer.stopped) this.stop();
       });
     try {
       await this.comm.call("say", { chat: id, text, key, model, parameters, system: system || null }, apply);
@@ -230,8 +235,9 @@ export class Conversations {
   }
 
   stop() {
-    const generation = this.rows.value.at(-1)?.generation;
-    if (generation) this.#try("stop", { generation });
+    const row = this.rows.value.at(-1);
+    if (row?.generation) this.#try("stop", { generation: row.generation });
+    else if (row) row.stopped = true;
   }
 
   setModel(id) {
@@ -290,9 +296,8 @@ export class Conversations {
   }
 
   #ended(generation) {
-    this.chats.value = this.chats.value.map((chat) =>
-      chat.running === generation ? { ...chat, running: null } : chat,
-    );
+    const chat = this.chats.value.find((one) => one.running === generation);
+    if (chat) this.#know({ ...chat, running: null });
   }
 
   #append({ chat, items }) {
@@ -331,7 +336,7 @@ export class Conversations {
   async #pulse() {
     clearTimeout(this.#timer);
     if (document.hidden) return;
-    if (this.loading.value && !this.open.value) return this.start();
+    if (this.comm.lost && !this.#starting && !this.open.value) return this.start();
     try {
       await this.comm.call("pulse", {}, (value) => batch(() => this.#beat(value)));
     } catch (error) {
@@ -349,7 +354,7 @@ export class Conversations {
     const id = this.open.value?.id;
     const running = chats.items.find((chat) => chat.id === id)?.running;
     const unseen = running && !this.rows.value.some((row) => row.generation === running);
-    if (id && (missed || unseen)) this.#show(id);
+    if (id && (missed || unseen || this.comm.lost)) this.#show(id);
     if (missed) this.toast({ text: t("back") });
   }
 
@@ -371,20 +376,16 @@ export class Conversations {
       await this.comm.call(intent, values, apply);
       return true;
     } catch (error) {
-      if (!this.#noticeAway(error)) this.fail(error);
-      this.loading.value = false;
+      if (!this.#noticeAway(error)) {
+        this.fail(error);
+        this.loading.value = false;
+      }
       return false;
     }
   }
 
-  #unreachable(error) {
-    if (this.#noticeAway(error)) return;
-    this.loading.value = false;
-    this.fail(error);
-  }
-
   #noticeAway(error) {
-    const away = error.code === "service" || error.code === "unavailable";
+    const away = error.code === "service";
     if (away && !this.away.value) {
       this.away.value = true;
       this.#pulseSoon();

@@ -10,9 +10,7 @@
 import DOMPurify from "dompurify";
 import hljs from "highlight.js/lib/core";
 import bash from "highlight.js/lib/languages/bash";
-import c from "highlight.js/lib/languages/c";
 import cpp from "highlight.js/lib/languages/cpp";
-import css from "highlight.js/lib/languages/css";
 import diff from "highlight.js/lib/languages/diff";
 import go from "highlight.js/lib/languages/go";
 import ini from "highlight.js/lib/languages/ini";
@@ -31,9 +29,10 @@ import { Marked } from "marked";
 import { copyText } from "./page.js";
 import { t } from "./strings.js";
 
-const languages = { bash, c, cpp, css, diff, go, ini, java, javascript, json, markdown, python, r, rust, sql };
+const languages = { bash, cpp, diff, go, ini, java, javascript, json, markdown, python, r, rust, sql };
 for (const [name, language] of Object.entries({ ...languages, typescript, xml, yaml }))
   hljs.registerLanguage(name, language);
+hljs.registerAliases(["c", "h"], { languageName: "cpp" });
 
 /** Code longer than this is coloured once it is complete, not while it grows. */
 const LIVE_COLOUR_CHARACTERS = 3000;

@@ -67,6 +67,10 @@ export function connect(model, handlers) {
   return {
     call,
     silent,
+    /** Whether deltas are missing and no snapshot has come yet. */
+    get lost() {
+      return sequence === null;
+    },
     /** From here on deltas count: a snapshot taken at `number` has been shown. */
     resume(number) {
       sequence = number;

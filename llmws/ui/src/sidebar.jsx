@@ -2,6 +2,7 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { dayGroup, exactTime, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
+import { walk } from "./popover.jsx";
 import { t } from "./strings.js";
 
 /** An input in place of a title: Enter and leaving it keep what was typed, Escape does not. */
@@ -10,12 +11,10 @@ export function TitleInput({ chat, page }) {
   useLayoutEffect(() => input.current.select(), []);
   const keep = () => page.renaming.value === chat.id && page.rename(chat, input.current.value.trim());
   const onKeyDown = (event) => {
+    event.stopPropagation();
     if (event.isComposing) return;
     if (event.key === "Enter") keep();
     else if (event.key === "Escape") page.renaming.value = null;
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
   };
   return (
     <input
@@ -87,15 +86,6 @@ function Entries({ page, onPick }) {
   ));
 }
 
-/** The up and down keys walk along the entries. */
-function walk(event) {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!step || !event.target.matches(".lw-entry-open")) return;
-  const all = [...event.currentTarget.querySelectorAll(".lw-entry-open")];
-  all[all.indexOf(event.target) + step]?.focus();
-  event.preventDefault();
-}
-
 export function Sidebar({ page, onClose }) {
   const timer = useRef(0);
   const onPick = (id) => {
@@ -128,7 +118,7 @@ export function Sidebar({ page, onClose }) {
         <Icon name="search" />
         <input type="search" placeholder={t("search")} aria-label={t("search")} onInput={onInput} />
       </label>
-      <div class="lw-side-list" onKeyDown={walk}>
+      <div class="lw-side-list" onKeyDown={walk(".lw-entry-open")}>
         <Entries page={page} onPick={onPick} />
         {page.moreChats.value && (
           <button type="button" class="lw-link" onClick={() => page.showMoreChats()}>

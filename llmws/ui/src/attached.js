@@ -1,0 +1,143 @@
+/**
+ * What every page knows of its Python half: is it there, what went wrong, what did somebody else do meanwhile.
+ *
+ * A page's state extends this class. It says what a fresh tab needs (`memory`, `started`) and what is new every few
+ * seconds (`beat`); asking, retrying and telling of errors are done here.
+ */
+import { batch, signal } from "@preact/signals";
+import { connect, randomId } from "./page.js";
+import { t } from "./strings.js";
+
+const PULSE_MS = 15_000;
+const IMPATIENT_PULSE_MS = 1_500;
+const TOAST_MS = 8_000;
+
+export class Attached {
+  away = signal(false);
+  loading = signal(true);
+  toasts = signal([]);
+  #timer = 0;
+  #starting = false;
+  #known = false;
+
+  constructor(model, handlers) {
+    this.comm = connect(model, {
+      refused: ({ error }) => this.noticeAway(error) || this.fail(error),
+      // What takes long may wait for a service that is away: ask at once.
+      slow: (intent) => intent !== "pulse" && this.pulse(),
+      gap: () => this.again(),
+      ...handlers,
+    });
+    this.silent = this.comm.silent;
+    document.addEventListener("visibilitychange", this.#wake);
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    document.removeEventListener("visibilitychange", this.#wake);
+    this.comm.close();
+  }
+
+  // What a page says of itself
+
+  /** What the intent `start` takes: what this tab showed before it was reloaded. */
+  memory() {
+    return {};
+  }
+
+  /** Take in all that a fresh tab needs. */
+  started(_value) {}
+
+  /** Take in what is new. */
+  beat(_value) {}
+
+  /** Get a snapshot of what is shown: deltas were missed. */
+  again() {}
+
+  /** Whether something is about to change by itself. */
+  get impatient() {
+    return false;
+  }
+
+  // Asking
+
+  async start() {
+    this.#starting = true;
+    await this.attempt("start", this.memory(), (value) => {
+      this.#known = true;
+      this.started(value);
+      this.comm.resume(value.sequence);
+      this.loading.value = this.away.value = false;
+    });
+    this.#starting = false;
+    this.#pulseSoon();
+  }
+
+  /** Ask Python; an error becomes a toast (or the banner), and false is returned. */
+  async attempt(intent, values, apply) {
+    try {
+      await this.comm.call(intent, values, apply && ((value) => batch(() => apply(value))));
+      return true;
+    } catch (error) {
+      if (!this.noticeAway(error)) {
+        this.fail(error);
+        this.loading.value = false;
+      }
+      return false;
+    }
+  }
+
+  #wake = () => {
+    if (!document.hidden) this.pulse();
+  };
+
+  #pulseSoon() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.pulse(), this.away.value || this.impatient ? IMPATIENT_PULSE_MS : PULSE_MS);
+  }
+
+  async pulse() {
+    clearTimeout(this.#timer);
+    if (document.hidden) return;
+    if (!this.#known && !this.#starting) return this.start();
+    try {
+      await this.comm.call("pulse", {}, (value) => batch(() => this.#beat(value)));
+    } catch (error) {
+      this.noticeAway(error);
+    }
+    this.#pulseSoon();
+  }
+
+  #beat(value) {
+    const missed = this.away.value;
+    this.away.value = false;
+    this.beat(value);
+    if (missed || this.comm.lost) this.again();
+    if (missed) this.toast({ text: t("back") });
+  }
+
+  // What goes wrong
+
+  noticeAway(error) {
+    const away = error.code === "service";
+    if (away && !this.away.value) {
+      this.away.value = true;
+      this.#pulseSoon();
+    }
+    return away;
+  }
+
+  fail(error) {
+    this.toast({ text: error.message, remedy: error.remedy, bad: true });
+  }
+
+  toast(toast) {
+    const shown = { ...toast, key: randomId() };
+    this.toasts.value = [...this.toasts.value.slice(-2), shown];
+    setTimeout(() => this.dismiss(shown), toast.bad ? 2 * TOAST_MS : TOAST_MS);
+  }
+
+  dismiss(toast) {
+    this.toasts.value = this.toasts.value.filter((one) => one !== toast);
+  }
+}

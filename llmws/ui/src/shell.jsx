@@ -1,0 +1,146 @@
+/** What every page stands in: its root with theme and language, the menu, the banner and the notices. */
+import { effect, useSignal } from "@preact/signals";
+import { render } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { Icon, IconButton } from "./icons.jsx";
+import { followTheme, recall, remember } from "./page.js";
+import { Popover } from "./popover.jsx";
+import { language, pickLanguage, t } from "./strings.js";
+import "./tokens.css";
+import "./markdown.css";
+import "./chats.css";
+
+/** A button with a menu; `items` are `[icon, label, act]`, what is false is left out. */
+export function Menu({ label, items }) {
+  const open = useSignal(false);
+  const close = () => {
+    open.value = false;
+  };
+  return (
+    <div class="lw-menu">
+      <IconButton
+        name="more"
+        label={label}
+        aria-haspopup="menu"
+        aria-expanded={open.value}
+        onClick={() => {
+          open.value = !open.value;
+        }}
+      />
+      {open.value && (
+        <Popover role="menu" label={label} onClose={close}>
+          {items.filter(Boolean).map(([icon, name, act]) => (
+            <button
+              key={icon}
+              type="button"
+              role="menuitem"
+              class="lw-option"
+              onClick={() => {
+                close();
+                act();
+              }}
+            >
+              <Icon name={icon} />
+              {name}
+            </button>
+          ))}
+        </Popover>
+      )}
+    </div>
+  );
+}
+
+/** The service or the kernel does not answer. */
+export function Away({ page }) {
+  if (!page.away.value && !page.silent.value) return null;
+  return (
+    <div class="lw-banner" role="status">
+      <span class="lw-pulse" />
+      {t(page.away.value ? "away" : "silent")}
+    </div>
+  );
+}
+
+export function Toasts({ page }) {
+  return (
+    <div class="lw-toasts" role="status" aria-live="polite">
+      {page.toasts.value.map((toast) => (
+        <div key={toast.key} class="lw-toast" data-bad={toast.bad}>
+          <span>
+            {toast.text} {toast.remedy && <small>{toast.remedy}</small>}
+          </span>
+          {toast.action && (
+            <button
+              type="button"
+              onClick={() => {
+                page.dismiss(toast);
+                toast.act();
+              }}
+            >
+              {toast.action}
+            </button>
+          )}
+          <IconButton name="close" label={t("notice_hint")} onClick={() => page.dismiss(toast)} />
+        </div>
+      ))}
+    </div>
+  );
+}
+
+/** Keep the end of what grows in `inner` in view while it is in view; `behind` says that it is not. */
+export function useEnd(near = 48) {
+  const box = useRef();
+  const inner = useRef();
+  const stuck = useRef(true);
+  const behind = useSignal(false);
+  const toEnd = () => {
+    stuck.current = true;
+    behind.value = false;
+    box.current.scrollTop = box.current.scrollHeight;
+  };
+  const measure = () => {
+    const { scrollTop, scrollHeight, clientHeight } = box.current;
+    stuck.current = scrollHeight - scrollTop - clientHeight < near;
+    behind.value = !stuck.current;
+  };
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => (stuck.current ? toEnd() : measure()));
+    observer.observe(inner.current);
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
+  const onWheel = (event) => {
+    if (event.deltaY < 0) stuck.current = false;
+  };
+  return { box, inner, behind, toEnd, on: { onScroll: measure, onWheel } };
+}
+
+/** The front-end module of a page: `State` is made from the widget's model, `Page` shows it. */
+export function mount(State, Page) {
+  return {
+    render({ model, el }) {
+      const root = document.createElement("div");
+      root.className = "lw";
+      root.dataset.host = document.body.dataset.voila ? "voila" : "lab";
+      el.append(root);
+      language.value = pickLanguage(model.get("language"), recall(localStorage, "llmws.language"));
+      const { theme, close: forgetTheme } = followTheme(model);
+      const stopDressing = effect(() => {
+        root.dataset.theme = theme.value;
+        root.lang = language.value === "zh" ? "zh-CN" : "en";
+      });
+      const page = new State(model);
+      const onLanguage = () => {
+        language.value = language.value === "zh" ? "en" : "zh";
+        remember(localStorage, "llmws.language", language.value);
+      };
+      render(<Page page={page} theme={theme} onLanguage={onLanguage} />, root);
+      return () => {
+        render(null, root);
+        page.close();
+        forgetTheme();
+        stopDressing();
+      };
+    },
+  };
+}
