@@ -14,7 +14,7 @@ from .errors import Error
 from .messages import Message, Parameters, Part, StreamEvent, Timing, Usage, assemble
 
 if TYPE_CHECKING:
-    from .client import Chat, Client, connect
+    from .client import Chat, Client, Job, connect
     from .recipe import Recipe
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __all__ = [
     "Chat",
     "Client",
     "Error",
+    "Job",
     "Message",
     "Parameters",
     "Part",
@@ -35,7 +36,7 @@ __all__ = [
     "errors",
 ]
 
-_LAZY = {"Chat": "client", "Client": "client", "connect": "client", "Recipe": "recipe"}
+_LAZY = {"Chat": "client", "Client": "client", "Job": "client", "connect": "client", "Recipe": "recipe"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: `llmws up`, `service`, `status`, `stop`, `doctor`, `train-env`.
+"""The command line: `llmws up`, `demo`, `service`, `status`, `stop`, `doctor`, `train-env`.
 
 Each command imports what it needs when it runs, so that `llmws --help` is quick and a broken part does not break the
 doctor. An error is a line and its remedy on stderr; ``--debug`` shows where it came from.
@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from . import __version__
@@ -75,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--no-lab", action="store_true", help="only the service, kept until Ctrl-C")
     up.add_argument("--port", type=_port, default=8888, help="JupyterLab's port (default: 8888, or the next free one)")
     up.add_argument("--train-env", action="store_true", help="install the training environment meanwhile")
+    demo = command("demo", _demo, "do the main job: chat, compare, fine-tune, serve, ask again; 0 if it was learned")
+    demo.add_argument("--json", type=Path, metavar="FILE", help="write all of it there, also when something fails")
+    demo.add_argument("--steps", type=_count, help="of the fine-tune (default: 30)")
     command("train-env", _train_env, "install the training environment now, and wait for it")
     command("service", _service, "be the service, in the foreground")
     status = command("status", _status, "tell service, models, jobs, training environment, disk")
@@ -91,6 +95,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
 def _up(arguments: argparse.Namespace) -> int:
     from .up import up
 
@@ -101,6 +111,12 @@ def _up(arguments: argparse.Namespace) -> int:
         install_in_background(settings)
     up(settings, lab=not arguments.no_lab, port=arguments.port, installing=arguments.train_env)
     return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from .demo import STEPS, demo
+
+    return demo(arguments.steps or STEPS, arguments.json)
 
 
 def _train_env(arguments: argparse.Namespace) -> int:

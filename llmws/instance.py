@@ -180,7 +180,8 @@ def running(data: Path) -> Instance | None:
         raise held(data, instance)
     if os.geteuid() not in (0, owner):
         raise _foreign_account(data)
-    return instance
+    # Its successor may hold the lock already, and not yet have taken a killed service's file away.
+    return instance if _lives(instance.pid) else None
 
 
 def is_held(data: Path) -> bool:
@@ -269,3 +270,13 @@ def _foreign_account(data: Path) -> ServiceError:
     return ServiceError(
         f"The data folder {data} belongs to another account.", remedy="Choose one of your own with LLMWS_DATA."
     )
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

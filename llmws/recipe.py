@@ -24,6 +24,7 @@ adapter_folder adapter_name_or_path cache_dir dataset dataset_dir ddp_timeout de
 eval_dataset fsdp fsdp_config logging_dir media_dir model_name_or_path output_dir overwrite_cache overwrite_output_dir
 plot_loss profiler_output_dir push_to_hub ref_model ref_model_adapters report_to resume_from_checkpoint reward_model
 reward_model_adapters run_name template tokenized_path trust_remote_code use_swanlab warmup_ratio eval_strategy
+enable_jit_checkpoint
 """
 DENIED = frozenset(_DENIED.split())
 DENIED_STARTS = ("export_", "hub_", "kt_", "master_", "push_to_hub_", "ray_", "swanlab_", "trackio_")

@@ -3,5 +3,6 @@
 from .bridge import Bridge, bridge
 from .chats import Chat, Chats
 from .client import Client, connect
+from .jobs import Job, Jobs
 
-__all__ = ["Bridge", "Chat", "Chats", "Client", "bridge", "connect"]
+__all__ = ["Bridge", "Chat", "Chats", "Client", "Job", "Jobs", "bridge", "connect"]

@@ -6,19 +6,22 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from ..errors import Error, Unavailable
 from ..http import HTTPError
 from ..messages import Message, Parameters
+from ..recipe import Recipe
 from ..settings import Settings
 from .answers import Answer, shown
 from .api import Api
 from .bridge import Bridge, bridge
 from .chats import Chats, Choices, chosen
+from .comparisons import compare
 from .finding import Address, Finder, Given, Local
+from .jobs import Job, Jobs
 from .origin import of_cell
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ T = TypeVar("T")
 
 _MODEL_COLUMNS = ["id", "provider", "context", "vision", "tools", "reasoning", "input_price", "output_price"]
 _MODEL_COLUMNS += ["currency", "checked_at", "state"]
+
+_DATASET_COLUMNS = ["name", "rows", "description", "language", "licence", "formatting", "source"]
 
 _CONNECTED: dict[Any, Client] = {}
 _CONNECTING = threading.Lock()
@@ -73,6 +78,7 @@ class Client:
         api: the routes as asynchronous methods, for code that runs on `loop`.
         loop: the bridge to the client's event loop.
         chats: the conversations that are kept.
+        jobs: the fine-tunes.
 
     Example:
         >>> client
@@ -85,6 +91,7 @@ class Client:
         self.loop: Bridge = bridge()
         self.api = Api(finder, address)
         self.chats = Chats(self)
+        self.jobs = Jobs(self)
         self.closed = False
         self._presence: Future[None] = self.loop.submit(self._stay())
 
@@ -157,6 +164,80 @@ class Client:
             return await self.api.generate(messages, wanted, how, origin=origin)
 
         return shown(self.loop, Answer(self.api, ask), show)
+
+    def compare(
+        self,
+        prompt: str | Sequence[Message],
+        models: Sequence[str],
+        repeat: int = 1,
+        system: str | None = None,
+        *,
+        parameters: Parameters | None = None,
+        show: bool = True,
+        **choices: Unpack[Choices],
+    ) -> pandas.DataFrame:
+        """Put the same question to several models at once; what one of them does is no concern of the others.
+
+        A line shows how far it is. The stop button of Lab (KeyboardInterrupt) cancels every answer in the service, too.
+
+        Args:
+            prompt: a question, or the messages so far.
+            models: ids of `models()`; one that does not exist gets a row with its error.
+            repeat: how often each is asked; two answers of one model are written at the same time.
+            system: what the models shall keep in mind.
+            parameters: how they shall answer; single ones as keywords: ``temperature=0, max_tokens=50``.
+            show: False shows no progress.
+
+        Returns:
+            DataFrame: model, text, first_token_s, tokens_per_s, usage (a `Usage`), cost (missing where unpriced), error
+            (a sentence; missing where all is well), repeat (from 1), finish_reason; in the order asked.
+
+        Example:
+            >>> answers = client.compare("Name three moons.", models=["echo", "nowhere"])
+            2 of 2 answers in ... s
+            >>> answers.text[0], answers.error[1]
+            ('Name three moons.', "There is no model 'nowhere'. See client.models() for those there are.")
+        """
+        return compare(self, prompt, models, repeat, system, chosen(parameters, choices), show)
+
+    def finetune(
+        self, base: str, dataset: str, recipe: Recipe | Mapping[str, Any] | None = None, name: str | None = None
+    ) -> Job:
+        """Begin a fine-tune; it goes on in the service, whatever becomes of this cell.
+
+        Args:
+            base: the model to begin from, by its id.
+            dataset: a name of `datasets()`.
+            recipe: how; by default LoRA, three passes.
+            name: by default the dataset's, with a number.
+
+        Raises:
+            NotFound: the base is none that can be tuned here.
+            DatasetError: there is no such dataset, or a row of it cannot be trained on; the message names the line.
+            InvalidRequest: a value of the recipe cannot be.
+            Unavailable: the training environment is missing.
+
+        Example:
+            >>> job = client.finetune(base="smollm2-135m", dataset="seafarer", recipe=llmws.Recipe(max_steps=10))
+            >>> len(job.wait().points())
+            10
+        """
+        return self.jobs.create(base, dataset, recipe, name)
+
+    def datasets(self) -> pandas.DataFrame:
+        """The datasets that can be trained on.
+
+        Returns:
+            DataFrame: name, rows (missing where the file cannot be read), description, language, licence, formatting,
+            source (``sample``, or ``own`` for those in the data folder's `datasets/`).
+
+        Example:
+            >>> client.datasets().name[0]
+            'seafarer'
+        """
+        import pandas  # half a second that only who asks for a table pays
+
+        return pandas.DataFrame(self.run(self.api.datasets()), columns=_DATASET_COLUMNS)
 
     def model(self, id: str | None = None) -> str:
         """`id`, or else the id of the first model that is ready.

@@ -234,7 +234,7 @@ async def resume(
 async def serve(
     id: str, response: Response, person: Trainer, store: TheStore, settings: TheSettings, adapters: TheAdapters
 ) -> dict[str, Any]:
-    """Make a model of what the job learned: its id is then the job's `model`; until it can be asked, ask again (202)."""
+    """Make a model of what the job learned: its id is then the job's `model`. Takes it long (202), ask again."""
     job = await store.read(kept.get, person.name, id)
     model = await adapters.serve(job, _SERVE_WAIT_S)
     response.status_code = 202 if model is None else 200

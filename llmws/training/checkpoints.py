@@ -48,6 +48,8 @@ def checkpoints(output: Path) -> list[Checkpoint]:
 
 
 def _examine(path: Path, step: int) -> None:
+    if (path / "checkpoint-is-incomplete.txt").exists():  # transformers' mark on one that SIGTERM asked for
+        raise ValueError("its writing was broken off.")
     weights = next((path / name for name in _WEIGHTS if (path / name).is_file()), None)
     if weights is None:
         raise ValueError("it holds no weights.")

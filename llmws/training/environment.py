@@ -128,20 +128,6 @@ def status(settings: Settings) -> EnvironmentStatus:
     return told
 
 
-def require(settings: Settings) -> None:
-    """Raise a `TrainingError` that says how far it is, unless the environment is ready."""
-    now = status(settings)
-    if now.state == "installing":
-        raise TrainingError(
-            f"The training environment is still being installed ({now.percent:.0f} %).",
-            remedy="Try again when it is done.",
-            code="training_environment",
-            details=now.to_dict(),
-        )
-    if now.state != "ready":
-        raise TrainingError(now.detail, remedy=now.remedy, code="training_environment", details=now.to_dict())
-
-
 def install(settings: Settings, report: Report | None = None) -> EnvironmentStatus:
     """Make the environment, or go on with one that was broken off; returns when it is ready, at once if it is.
 

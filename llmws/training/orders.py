@@ -66,7 +66,7 @@ class Job:
         convert: what makes a Hugging Face folder of a GGUF file, without the two paths.
         models: where such folders are kept, for all runs.
         precision: ``bf16``, ``fp16`` or ``fp32``.
-        board: let the trainer write SwanLab's local files.
+        pinned: the trainer is of our own lock: it writes SwanLab's files, and a checkpoint when it is stopped.
         pause_s: between a crash and the next attempt.
     """
 
@@ -75,7 +75,7 @@ class Job:
     convert: tuple[str, ...]
     models: Path
     precision: str = "fp32"
-    board: bool = True
+    pinned: bool = True
     pause_s: float = 10.0
 
     def to_dict(self) -> dict[str, Any]:

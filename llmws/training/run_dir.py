@@ -150,7 +150,7 @@ class RunDir:
         return checkpoints(self.output)
 
     def ask_to_stop(self, by: str, grace_s: float = 120.0) -> None:
-        """Leave the intent to stop; the trainer has `grace_s` to save, none at all with 0."""
+        """Leave the intent to stop; the trainer has `grace_s` to save, and is killed at once with 0."""
         told = self.read(self.stop)
         if told is None or told["grace_s"] > grace_s:
             self.write(self.stop, {"by": by, "grace_s": grace_s, "at": time.time()})

@@ -169,10 +169,10 @@ class Runner:
         return Job(
             order,
             tuple(shlex.split(command)) if command else (str(environment.command(self._settings)),),
-            (str(environment.python(self._settings)), str(_CONVERTER)),
+            (str(environment.python(self._settings)), "-I", str(_CONVERTER)),
             self._settings.data / "models",
             precision=common_precision(given),
-            board=command is None,
+            pinned=command is None,
         )
 
     async def _obey(self, job_id: str, told: dict[str, Any]) -> None:

@@ -237,14 +237,12 @@ class _Stopping:
         now = time.monotonic()
         if self._asked_at is None:
             self._asked_at = now
-            if told["grace_s"] and self._trainer.save_and_end():
-                return
-            self._order(now)
-        elif self._ordered_at is None:
-            if now - self._asked_at >= told["grace_s"]:
+            if told["grace_s"] and not self._trainer.save_and_end():
                 self._order(now)
-        elif now - self._ordered_at >= _LAST_GRACE_S:
+        if not told["grace_s"] or (self._ordered_at is not None and now - self._ordered_at >= _LAST_GRACE_S):
             self._trainer.end(signal.SIGKILL)
+        elif self._ordered_at is None and now - self._asked_at >= told["grace_s"]:
+            self._order(now)
 
     def _order(self, now: float) -> None:
         self._ordered_at = now

@@ -1,8 +1,11 @@
 """The trainer's processes: one of ours or one left over by a killed supervisor, looked at and stopped the same way.
 
-Stopping asks first, then orders. LLaMA-Factory saves and ends with 0 on SIGABRT, but only once its handler is in
-place, and anything else (a launcher, a wrapper in front of it, a trainer that still loads) would be killed by the same
-signal: so SIGABRT goes to those that catch it, the leaves first. Where nobody does there is nothing to save yet.
+Stopping asks first, then orders. LLaMA-Factory ends with 0 on SIGABRT, after saving the model but no checkpoint, so
+that a resumed run would lose the steps since the last one (transformers 5.6); what transformers saves on SIGTERM
+(``enable_jit_checkpoint``) is a checkpoint, too. Both want a handler in place: anything else (a launcher, torchrun, a
+wrapper, a trainer that still loads) would be killed by the same signals. A handler for SIGABRT is the mark of who
+trains: they are asked, the leaves first, by SIGTERM if they catch it, else by SIGABRT. Where nobody does there is
+nothing to save yet.
 """
 
 from __future__ import annotations
@@ -19,8 +22,6 @@ import psutil
 from .launch import environment
 from .orders import Job
 from .run_dir import RunDir
-
-_ABORT_BIT = 1 << (signal.SIGABRT - 1)
 
 
 class Trainer:
@@ -66,9 +67,9 @@ class Trainer:
         """Ask those that can to save what was learned and to end; False where none can."""
         asked = False
         for process in reversed(self._tree()):
-            if _catches_abort(process.pid):
+            if _catches(process.pid, signal.SIGABRT):
                 with contextlib.suppress(psutil.Error):
-                    process.send_signal(signal.SIGABRT)
+                    process.send_signal(signal.SIGTERM if _catches(process.pid, signal.SIGTERM) else signal.SIGABRT)
                     asked = True
         return asked
 
@@ -108,11 +109,11 @@ class Trainer:
         self._ended.set()
 
 
-def _catches_abort(pid: int) -> bool:
-    """Whether a process has a handler for SIGABRT; where the system does not tell (macOS), it is believed to."""
+def _catches(pid: int, which: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal; where the system does not tell (macOS), only for SIGABRT."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        return not Path("/proc/self/status").exists()
+        return which == signal.SIGABRT and not Path("/proc/self/status").exists()
     caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
-    return bool(int(caught, 16) & _ABORT_BIT)
+    return bool(int(caught, 16) >> (which - 1) & 1)

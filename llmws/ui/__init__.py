@@ -1,12 +1,14 @@
 """The pages of the workspace, one widget each, for JupyterLab and Voilà alike.
 
 from llmws import ui
-ui.Chat()
+ui.Chat(); ui.FineTune(); ui.Compare()
 """
 
 from __future__ import annotations
 
 from .chats import Chat
+from .compare import Compare
+from .finetune import FineTune
 from .page import Page
 
-__all__ = ["Chat", "Page"]
+__all__ = ["Chat", "Compare", "FineTune", "Page"]

@@ -8,7 +8,7 @@ after it. Everything here runs on the client's loop and therefore needs no lock.
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +34,7 @@ class _Run:
     log: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     reading: bool = False
-    heard_at: float = 0.0
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
     unsent_points: set[int] = field(default_factory=set)
     unsent_log: list[str] = field(default_factory=list)
     unsent: bool = False
@@ -70,9 +70,7 @@ class Runs:
         run.job |= job
         if not run.reading:
             self._follow(run)
-        limit = time.monotonic() + _SETTLE_LIMIT_S
-        while run.reading and time.monotonic() < min(limit, run.heard_at + _QUIET_S):
-            await asyncio.sleep(_QUIET_S / 4)
+        await _settle(run)
         # From here to the reply nothing is awaited: snapshot and sequence belong together.
         self.flush()
         return {**self._told(run), "points": _rows(run.points.values()), "log": run.log}
@@ -101,16 +99,18 @@ class Runs:
         return {"job": run.job, "figures": run.figures, "history": run.history}
 
     def _follow(self, run: _Run) -> None:
-        run.reading, run.heard_at = True, time.monotonic()
+        run.reading = True
         self._page.spawn(self._read(run))
 
     async def _read(self, run: _Run) -> None:
         try:
             async for seq, event in self._api.job_events(run.job["id"], run.seq):
-                run.seq, run.heard_at = seq, time.monotonic()
+                run.seq = seq
                 self._take(run, event)
+                run.heard.set()
         finally:
             run.reading = False
+            run.heard.set()
 
     def _take(self, run: _Run, event: Mapping[str, Any]) -> None:
         told = {name: value for name, value in event.items() if name != "type"}
@@ -138,13 +138,23 @@ class Runs:
             self._flushing = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
 
 
+async def _settle(run: _Run) -> None:
+    """Wait until the run tells nothing for a moment."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SETTLE_LIMIT_S):
+            while run.reading:
+                run.heard.clear()
+                async with asyncio.timeout(_QUIET_S):
+                    await run.heard.wait()
+
+
 def _take_state(run: _Run, told: dict[str, Any]) -> None:
     at = told.pop("at", None)
     # A step that was told by a point is newer than one that a change of state repeats.
     run.job |= {name: value for name, value in told.items() if value is not None or name not in ("step", "loss")}
     entry = {name: told.get(name) for name in ("state", "attempts", "round", "reason")}
     if not run.history or any(run.history[-1][name] != value for name, value in entry.items()):
-        run.history.append({**entry, "at": at, "step": run.job.get("step")})
+        run.history.append({**entry, "at": at, "step": told.get("step")})
 
 
 def _rows(points: Any) -> list[list[float | None]]:

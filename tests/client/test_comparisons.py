@@ -76,7 +76,7 @@ def test_progress_is_one_line(
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", out)
         client.compare("a b c", models=["echo", "nowhere"], extra={"delay_s": 0.2})
-    assert out.getvalue().startswith("\r1 of 2 answers in 0.0 s\r")
+    assert out.getvalue().startswith("\r1 of 2 answers in ")
     assert out.getvalue().count("\n") == 1
     assert out.getvalue().rpartition("\r")[2].startswith("2 of 2 answers in ")
     client.compare("a b c", models=["echo"], extra={"delay_s": 0.2})

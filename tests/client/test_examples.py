@@ -9,14 +9,26 @@ from collections.abc import Iterator
 import pytest
 
 import llmws
-from llmws.client import Client, chats
+from llmws.client import Client, chats, jobs
 from llmws.client import client as client_module
-from tests.service.harness import Running
+from llmws.settings import Settings
+from tests.service.harness import Running, running_service
+from tests.service.workshop import Workshop
 
-MODULES = [chats, client_module]
+MODULES = [chats, client_module, jobs]
 EXAMPLES = {test.name: test for module in MODULES for test in doctest.DocTestFinder().find(module) if test.examples}
 # Values that say all there is to say in a sentence; what makes them has the example.
 PLAIN = {"Parameters", "Part", "Timing", "Usage", "errors"}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One for all examples, with the embedded model; only the trainer is scripted."""
+    folder = tmp_path_factory.mktemp("examples")
+    workshop = Workshop.make(folder, Settings(data=folder / "data", idle_exit_s=0), served=True)
+    with running_service(workshop.settings) as running:
+        yield running
+    workshop.clear()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -33,7 +45,7 @@ def test_example(name: str, client: Client, service: Running, monkeypatch: pytes
 def _public() -> Iterator[tuple[str, str]]:
     for name in set(llmws.__all__) - PLAIN:
         yield name, inspect.getdoc(getattr(llmws, name)) or ""
-    for cls in (llmws.Client, llmws.Chat, chats.Chats):
+    for cls in (llmws.Client, llmws.Chat, llmws.Job, chats.Chats, jobs.Jobs):
         for name, member in vars(cls).items():
             if not name.startswith("_") and inspect.isfunction(member):
                 yield f"{cls.__name__}.{name}", inspect.getdoc(member) or ""

@@ -22,7 +22,7 @@ from llmws.settings import Settings
 
 from .harness import Api, Process, Running, running_service, wait_for
 from .test_edge import error
-from .workshop import Workshop, at_step, events, go, state, train
+from .workshop import BASE, Workshop, at_step, events, go, state, train
 
 Script = Callable[..., None]
 
@@ -65,7 +65,7 @@ def test_what_can_be_tuned_is_told(service: Running, workshop: Workshop) -> None
     assert samples["courteous-zh"]["preview"][0]["conversations"]
 
     [base] = service.get("/api/bases")["items"]
-    assert (base["id"], base["template"]) == ("tiny", "smollm2")
+    assert (base["id"], base["template"]) == (BASE, "smollm2")
     told = service.get("/api/recipe")
     assert {field["name"] for field in told["fields"]} >= {"method", "epochs", "max_steps"}
     assert [Recipe.from_dict(preset["recipe"]) for preset in told["presets"]]
@@ -236,11 +236,11 @@ def test_a_running_job_keeps_the_service(workshop: Workshop, script: Script) -> 
 def test_a_malformed_row_is_refused_with_its_line(service: Running, workshop: Workshop) -> None:
     good = {"instruction": "a", "output": "b"}
     workshop.add_dataset("mine", good, good, {"instruction": "a", "output": 3})
-    refused = error(service.http.post("/api/jobs", json={"base": "tiny", "dataset": "mine"}), 422)
+    refused = error(service.http.post("/api/jobs", json={"base": BASE, "dataset": "mine"}), 422)
     assert "mine.jsonl, line 3" in refused["message"]
     assert refused["details"]["line"] == 3
     workshop.add_dataset("mine", good, "{")
-    refused = error(service.http.post("/api/jobs", json={"base": "tiny", "dataset": "mine"}), 422)
+    refused = error(service.http.post("/api/jobs", json={"base": BASE, "dataset": "mine"}), 422)
     assert "line 2" in refused["message"]
     assert service.get("/api/jobs")["items"] == []
 
@@ -260,14 +260,14 @@ def test_a_malformed_row_is_refused_with_its_line(service: Running, workshop: Wo
     ],
 )
 def test_what_cannot_be_is_refused(service: Running, body: dict[str, Any], status: int, what: str) -> None:
-    refused = error(service.http.post("/api/jobs", json={"base": "tiny", "dataset": "seafarer", **body}), status)
+    refused = error(service.http.post("/api/jobs", json={"base": BASE, "dataset": "seafarer", **body}), status)
     assert what in refused["message"]
     assert service.get("/api/jobs")["items"] == []
 
 
 def test_a_repeated_request_begins_one_job(service: Running, script: Script) -> None:
     script(hold_at=1)
-    body = {"base": "tiny", "dataset": "seafarer", "recipe": {"max_steps": 2}}
+    body = {"base": BASE, "dataset": "seafarer", "recipe": {"max_steps": 2}}
     jobs = [service.post("/api/jobs", body, key="again") for _ in range(2)]
     assert jobs[0]["id"] == jobs[1]["id"]
     other = service.http.post("/api/jobs", json={**body, "recipe": {}}, headers={"Idempotency-Key": "again"})
@@ -276,7 +276,7 @@ def test_a_repeated_request_begins_one_job(service: Running, script: Script) -> 
 
 def test_without_a_training_environment_a_job_is_refused(workshop: Workshop) -> None:
     with running_service(replace(workshop.settings, training_command=None)) as service:
-        refused = error(service.http.post("/api/jobs", json={"base": "tiny", "dataset": "seafarer"}), 503)
+        refused = error(service.http.post("/api/jobs", json={"base": BASE, "dataset": "seafarer"}), 503)
         assert "make train-env" in refused["remedy"]
         assert refused["code"] == "training_environment"
         told = service.get("/api/training-environment")

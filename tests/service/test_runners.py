@@ -18,7 +18,7 @@ from llmws.settings import Settings
 from llmws.store import Store
 from llmws.training.orders import Order
 
-from .workshop import Workshop
+from .workshop import BASE, Workshop
 
 PEOPLE = {
     "ada": Person("ada", frozenset({"train"})),
@@ -51,7 +51,7 @@ class Hub:
         return (await self.ask(name, "GET", path)).raise_for_status().json()
 
     async def train(self, name: str = "ada", dataset: str = "seafarer") -> dict[str, Any]:
-        body = {"base": "tiny", "dataset": dataset, "recipe": {"max_steps": 20}}
+        body = {"base": BASE, "dataset": dataset, "recipe": {"max_steps": 20}}
         job: dict[str, Any] = (await self.ask(name, "POST", "/api/jobs", body)).raise_for_status().json()
         return job
 
@@ -109,7 +109,7 @@ async def test_nobody_finds_the_jobs_of_another(hub: Hub) -> None:
 
 
 async def test_who_may_chat_only_may_not_train(hub: Hub) -> None:
-    refused = await hub.ask("carl", "POST", "/api/jobs", {"base": "tiny", "dataset": "seafarer"})
+    refused = await hub.ask("carl", "POST", "/api/jobs", {"base": BASE, "dataset": "seafarer"})
     assert refused.status_code == 403
     assert "train" in refused.json()["error"]["remedy"]
     assert (await hub.get("/api/jobs", "carl"))["items"] == []
@@ -119,7 +119,7 @@ async def test_an_order_says_all_that_a_runner_needs_until_it_is_reported(hub: H
     assert await hub.claim() == {"orders": [], "intents": []}
     job = await hub.train()
     order = await hub.order(job)
-    assert (order.base, order.template, order.dataset, order.round) == ("tiny", "smollm2", "seafarer", 1)
+    assert (order.base, order.template, order.dataset, order.round) == (BASE, "smollm2", "seafarer", 1)
     assert Path(order.weights) == hub.workshop.settings.embedded_model
     assert (Path(order.dataset_dir) / "seafarer.jsonl").exists()
     assert (order.recipe.max_steps, order.accelerators) == (20, ("cpu",))

@@ -37,6 +37,8 @@ else:
     print(json.dumps({{"path": str(target), "made": True}}))
 """
 
+BASE = "smollm2-135m"
+
 
 @dataclass(frozen=True)
 class Workshop:
@@ -45,16 +47,19 @@ class Workshop:
     settings: Settings
 
     @classmethod
-    def make(cls, folder: Path, settings: Settings) -> Workshop:
-        environment, model = folder / "training", folder / "tiny.gguf"
+    def make(cls, folder: Path, settings: Settings, served: bool = False) -> Workshop:
+        """Without `served` the base model is an empty file that nobody serves."""
+        environment, model = folder / "training", None if served else folder / f"{BASE}.gguf"
         (environment / "bin").mkdir(parents=True)
-        model.write_bytes(b"GGUF")
+        if model is not None:
+            model.write_bytes(b"GGUF")
         adapter = write_adapter(folder / "adapter.gguf")
         python = environment / "bin" / "python"
         python.write_text(_CONVERTER.format(python=sys.executable, adapter=str(adapter)))
         python.chmod(0o755)
         command = f"'{sys.executable}' '{STAND_IN}'"
-        return cls(replace(settings, embedded_model=model, training_environment=environment, training_command=command))
+        told = {"training_environment": environment, "training_command": command}
+        return cls(replace(settings, embedded=served, embedded_model=model, **told))
 
     @property
     def variables(self) -> dict[str, str]:
@@ -95,7 +100,7 @@ class Workshop:
 def train(api: Api, **more: Any) -> dict[str, Any]:
     """Begin a fine-tune of twenty steps with a checkpoint after each fifth."""
     recipe = {"max_steps": 20, "save_steps": 5, **more.pop("recipe", {})}
-    job: dict[str, Any] = api.post("/api/jobs", {"base": "tiny", "dataset": "seafarer", "recipe": recipe, **more})
+    job: dict[str, Any] = api.post("/api/jobs", {"base": BASE, "dataset": "seafarer", "recipe": recipe, **more})
     return job
 
 

@@ -107,8 +107,9 @@ def model() -> EmbeddedModel:
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    environment.require(Settings.from_environment())
-    return environment.python(Settings.from_environment())
+    settings = Settings.from_environment()
+    assert environment.status(settings).state == "ready", "`make train-env` installs what this test needs"
+    return environment.python(settings)
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ class Place:
         order = order or self.order()
         run = RunDir(self.runs, order.id)
         run.folder.mkdir(parents=True)
-        told = {"command": (sys.executable, str(STAND_IN)), "convert": ("false",), "pause_s": 0.0, "board": False}
+        told = {"command": (sys.executable, str(STAND_IN)), "convert": ("false",), "pause_s": 0.0, "pinned": False}
         run.write(run.job, Job(order, models=self.folder / "models", **{**told, **more}).to_dict())
         return run
 

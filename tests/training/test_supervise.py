@@ -254,7 +254,7 @@ def test_missing_weights_are_named(place: Place) -> None:
 def test_a_gguf_is_converted_once_for_all_runs(place: Place) -> None:
     gguf = place.folder / "tiny.gguf"
     gguf.write_bytes(b"GGUF")
-    program = "import os, sys; os.mkdir(sys.argv[2]); print('converted')"
+    program = "import os, sys; os.mkdir(sys.argv[2]); print('converted', file=sys.stderr)"
     for number in (1, 2):
         run = place.prepare(place.order(number, weights=str(gguf)), convert=(sys.executable, "-c", program))
         assert place.see_through(run)["state"] == "finished"
@@ -265,6 +265,8 @@ def test_a_gguf_is_converted_once_for_all_runs(place: Place) -> None:
 def test_a_conversion_that_fails_is_named(place: Place) -> None:
     gguf = place.folder / "tiny.gguf"
     gguf.write_bytes(b"GGUF")
-    end = place.see_through(place.prepare(place.order(weights=str(gguf))))
+    program = """print('{"error": {"message": "tiny.gguf is no GGUF.", "remedy": "Take another."}}'); exit(1)"""
+    end = place.see_through(place.prepare(place.order(1, weights=str(gguf)), convert=(sys.executable, "-c", program)))
+    assert (end["reason"], end["remedy"], end["error"]) == ("tiny.gguf is no GGUF.", "Take another.", "conversion")
+    end = place.see_through(place.prepare(place.order(2, weights=str(gguf))))
     assert end["reason"] == "The weights of tiny could not be converted (exit code 1)."
-    assert not any((place.folder / "models").glob("tiny*/"))

@@ -118,9 +118,11 @@ function Failure({ error, onRetry }) {
         <strong>{error.message || t("failed")}</strong>
         {error.remedy && <p>{error.remedy}</p>}
       </div>
-      <button type="button" class="lw-button" onClick={onRetry}>
-        {t("retry")}
-      </button>
+      {onRetry && (
+        <button type="button" class="lw-button" onClick={onRetry}>
+          {t("retry")}
+        </button>
+      )}
     </div>
   );
 }
@@ -153,7 +155,8 @@ function Part({ part, message, last, done }) {
   }
 }
 
-function Answer({ row, page, last }) {
+/** An answer as it grows; a `page` that cannot ask again has no `retry`. */
+export function Answer({ row, page, last }) {
   const message = row.message.value;
   const parts = message.parts ?? [];
   const done = Boolean(message.finish_reason);
@@ -169,11 +172,11 @@ function Answer({ row, page, last }) {
       {parts.map((part, index) => (
         <Part key={index} part={part} message={message} last={index === parts.length - 1} done={done} />
       ))}
-      {message.error && <Failure error={message.error} onRetry={() => page.retry(row)} />}
+      {message.error && <Failure error={message.error} onRetry={page.retry && (() => page.retry(row))} />}
       {!message.error && unusual.includes(message.finish_reason) && (
         <p class="lw-note">
           {t(`finish_${message.finish_reason}`)}
-          {last && message.finish_reason === "interrupted" && (
+          {last && page.retry && message.finish_reason === "interrupted" && (
             <button type="button" class="lw-link" onClick={() => page.retry(row)}>
               {t("retry")}
             </button>

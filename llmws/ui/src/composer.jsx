@@ -6,7 +6,7 @@ import { Icon, IconButton } from "./icons.jsx";
 import { Popover } from "./popover.jsx";
 import { t } from "./strings.js";
 
-function Model({ model, chosen, onPick }) {
+export function Model({ model, chosen, onPick }) {
   const ready = model.state === "ready";
   const about = [model.provider, model.context && t("context", { n: short(model.context) })]
     .filter(Boolean)
@@ -62,10 +62,17 @@ function ModelPicker({ page, onClose }) {
   );
 }
 
-function ParametersForm({ page, onClose }) {
+export function ParametersForm({ page, onClose }) {
   const { parameters = {}, system } = page.settings.value;
   const { temperature = null, max_tokens = null } = parameters;
   const bad = useSignal(false);
+  // The fields keep what is being typed, whatever comes in meanwhile; a reset makes new ones.
+  const resets = useSignal(0);
+  const reset = () => {
+    page.change({ parameters: {}, system: "" });
+    bad.value = false;
+    resets.value++;
+  };
   const set = (name, value) => page.change({ parameters: { ...page.settings.value.parameters, [name]: value } });
   const onMaxTokens = (event) => {
     const { value } = event.currentTarget;
@@ -74,7 +81,7 @@ function ParametersForm({ page, onClose }) {
   };
   return (
     <Popover label={t("parameters")} onClose={onClose}>
-      <div class="lw-form">
+      <div class="lw-form" key={resets.value}>
         <label class="lw-field">
           <span class="lw-field-head">
             {t("parameter_temperature")}
@@ -85,7 +92,7 @@ function ParametersForm({ page, onClose }) {
             min="0"
             max="2"
             step="0.1"
-            value={temperature ?? 1}
+            defaultValue={temperature ?? 1}
             data-unset={temperature === null}
             onChange={(event) => set("temperature", Number(event.currentTarget.value))}
           />
@@ -95,7 +102,7 @@ function ParametersForm({ page, onClose }) {
           <input
             class="lw-input"
             inputMode="numeric"
-            value={max_tokens ?? ""}
+            defaultValue={max_tokens ?? ""}
             placeholder={t("parameter_default")}
             aria-invalid={bad.value}
             onChange={onMaxTokens}
@@ -107,16 +114,43 @@ function ParametersForm({ page, onClose }) {
           <textarea
             class="lw-input"
             rows={4}
-            value={system ?? ""}
+            defaultValue={system ?? ""}
             placeholder={t("parameter_system_hint")}
             onChange={(event) => page.change({ system: event.currentTarget.value.trim() })}
           />
         </label>
-        <button type="button" class="lw-link" onClick={() => page.change({ parameters: {}, system: "" })}>
+        <button type="button" class="lw-link" onClick={reset}>
           {t("parameter_reset")}
         </button>
       </div>
     </Popover>
+  );
+}
+
+/** The text itself grows with what is written; Enter sends it, Shift and Enter make a line. */
+export function PromptText({ text, input, hint, onSend }) {
+  useLayoutEffect(() => {
+    input.current.style.height = "auto";
+    input.current.style.height = `${Math.min(input.current.scrollHeight, 240)}px`;
+  }, [text.value]);
+  const onKeyDown = (event) => {
+    // 229 is what some input methods report while they compose.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    onSend();
+  };
+  return (
+    <textarea
+      ref={input}
+      rows={1}
+      value={text.value}
+      placeholder={hint}
+      aria-label={t("compose")}
+      onInput={(event) => {
+        text.value = event.currentTarget.value;
+      }}
+      onKeyDown={onKeyDown}
+    />
   );
 }
 
@@ -126,10 +160,6 @@ export function Composer({ page, panel, input }) {
   const running = page.running.value;
   const state = model?.state ?? "missing";
   const ready = state === "ready" && !page.loading.value;
-  useLayoutEffect(() => {
-    input.current.style.height = "auto";
-    input.current.style.height = `${Math.min(input.current.scrollHeight, 240)}px`;
-  }, [text.value]);
   // Another conversation: write at once. Later than now would take the focus from what was pressed next.
   useLayoutEffect(() => input.current.focus({ preventScroll: true }), [page.place.value]);
   const send = () => {
@@ -137,12 +167,6 @@ export function Composer({ page, panel, input }) {
     if (!wanted || running || !ready) return;
     text.value = "";
     page.send(wanted);
-  };
-  const onKeyDown = (event) => {
-    // 229 is what some input methods report while they compose.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-    event.preventDefault();
-    send();
   };
   const toggle = (name) => () => {
     panel.value = panel.value === name ? null : name;
@@ -155,17 +179,7 @@ export function Composer({ page, panel, input }) {
     <div class="lw-composer">
       {panel.value === "models" && <ModelPicker page={page} onClose={close} />}
       {panel.value === "parameters" && <ParametersForm page={page} onClose={close} />}
-      <textarea
-        ref={input}
-        rows={1}
-        value={text.value}
-        placeholder={t("compose_hint")}
-        aria-label={t("compose")}
-        onInput={(event) => {
-          text.value = event.currentTarget.value;
-        }}
-        onKeyDown={onKeyDown}
-      />
+      <PromptText text={text} input={input} hint={t("compose_hint")} onSend={send} />
       <div class="lw-composer-bar">
         <button
           type="button"

@@ -47,6 +47,8 @@ export class Conversations {
 
   #timer = 0;
   #starting = false;
+  /** Chats deleted here. What was read before the deletion may come in after it. */
+  #gone = new Set();
   #memory;
 
   constructor(model) {
@@ -56,7 +58,7 @@ export class Conversations {
     this.comm = connect(model, {
       deltas: (message) => this.#fold(message),
       gap: () => this.#show(this.open.value?.id ?? null),
-      chat: ({ chat }) => this.#know(chat),
+      chat: ({ chat }) => this.#restored(chat),
       removed: ({ id }) => this.#forget(id),
       appended: (message) => this.#append(message),
       refused: ({ error }) => this.fail(error),
@@ -273,8 +275,8 @@ export class Conversations {
   async remove(chat) {
     this.#forget(chat.id);
     const done = await this.#try("delete", { id: chat.id });
-    if (!done) return this.#know(chat);
-    const undo = () => this.#try("restore", { id: chat.id }, (restored) => this.#know(restored));
+    if (!done) return this.#restored(chat);
+    const undo = () => this.#try("restore", { id: chat.id }, (restored) => this.#restored(restored));
     this.toast({ text: t("deleted", { title: chat.title || t("untitled") }), action: t("undo"), act: undo });
   }
 
@@ -309,6 +311,7 @@ export class Conversations {
 
   /** Take in what is known of a chat now; the list is newest first. */
   #know(chat) {
+    if (this.#gone.has(chat.id)) return;
     if (this.open.value?.id === chat.id) this.open.value = chat;
     const others = this.chats.value.filter((one) => one.id !== chat.id);
     if (this.query.value && others.length === this.chats.value.length) return;
@@ -316,7 +319,13 @@ export class Conversations {
     this.chats.value = others.toSpliced(place < 0 ? others.length : place, 0, chat);
   }
 
+  #restored(chat) {
+    this.#gone.delete(chat.id);
+    this.#know(chat);
+  }
+
   #forget(id) {
+    this.#gone.add(id);
     this.chats.value = this.chats.value.filter((chat) => chat.id !== id);
     if (this.open.value?.id === id) this.startNew();
   }
@@ -358,7 +367,8 @@ export class Conversations {
     if (missed) this.toast({ text: t("back") });
   }
 
-  #refresh({ items, next_cursor }) {
+  #refresh({ items: read, next_cursor }) {
+    const items = read.filter((chat) => !this.#gone.has(chat.id));
     const fresh = new Set(items.map((chat) => chat.id));
     const oldest = items.at(-1)?.updated_at ?? 0;
     const rest = next_cursor ? this.chats.value.filter((chat) => !fresh.has(chat.id) && chat.updated_at < oldest) : [];

@@ -158,12 +158,7 @@ function Page({ page, theme, onLanguage }) {
     if (event.key === "Escape") close();
   };
   return (
-    <div
-      class="lw-page lw-finetune"
-      data-drawer={drawer.value}
-      data-lm-suppress-shortcuts="true"
-      onKeyDown={onKeyDown}
-    >
+    <div class="lw-page lw-finetune" data-drawer={drawer.value} data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
       <Side page={page} onClose={close} />
       <div class="lw-scrim" aria-hidden="true" onPointerDown={close} />
       <main class="lw-main">

@@ -6,7 +6,7 @@
  */
 import { batch, computed, signal } from "@preact/signals";
 import { Attached } from "./attached.js";
-import { Curve } from "./curve.jsx";
+import { Curve } from "./curve.js";
 import { randomId, recall, remember } from "./page.js";
 import { read } from "./recipe.js";
 import { t } from "./strings.js";
@@ -52,7 +52,7 @@ export class FineTunes extends Attached {
 
   constructor(model) {
     super(model, {
-      deltas: (message) => batch(() => message.runs.forEach((run) => this.#fold(run))),
+      deltas: (message) => this.#foldAll(message),
       job: ({ job }) => batch(() => this.#know(job)),
       removed: ({ id }) => this.#forget(id),
       serving: (message) => this.#served(message),
@@ -87,9 +87,7 @@ export class FineTunes extends Attached {
     this.environment.value = environment;
     const fresh = new Set(jobs.items.map((job) => job.id));
     const oldest = jobs.items.at(-1)?.created_at ?? 0;
-    const rest = jobs.next_cursor
-      ? this.jobs.value.filter((job) => !fresh.has(job.id) && job.created_at < oldest)
-      : [];
+    const rest = jobs.next_cursor ? this.jobs.value.filter((job) => !fresh.has(job.id) && job.created_at < oldest) : [];
     this.jobs.value = [...jobs.items, ...rest];
     if (!rest.length) this.moreJobs.value = jobs.next_cursor;
     const open = jobs.items.find((job) => job.id === this.open.value?.id);
@@ -158,6 +156,12 @@ export class FineTunes extends Attached {
     this.#mark(job.id, serving);
     this.#know(job);
     remember(sessionStorage, this.#memory, job.id);
+  }
+
+  #foldAll({ runs }) {
+    batch(() => {
+      for (const run of runs) this.#fold(run);
+    });
   }
 
   #fold({ job, figures, history, points, log }) {

@@ -10,9 +10,23 @@ export const short = (value) => new Intl.NumberFormat(tag(), { notation: "compac
 
 /** Seconds with a unit: 0.31 s, 4.2 s, 75 s */
 export function seconds(value) {
+  if (value < 0.005) return "< 0.01 s";
   const digits = value < 1 ? 2 : value < 10 ? 1 : 0;
   return `${new Intl.NumberFormat(tag(), { maximumFractionDigits: digits }).format(value)} s`;
 }
+
+/** A span of time as one says it: 42 s, 12 min, 3 h 5 min */
+export function duration(value) {
+  const whole = Math.round(value);
+  if (whole < 100) return `${count(whole)} s`;
+  const minutes = Math.round(whole / 60);
+  if (minutes < 90) return `${count(minutes)} min`;
+  return `${count(Math.floor(minutes / 60))} h ${minutes % 60} min`;
+}
+
+/** A loss: three digits that matter. */
+export const loss = (value) =>
+  new Intl.NumberFormat(tag(), { maximumSignificantDigits: 3, minimumSignificantDigits: 3 }).format(value);
 
 export const speed = (value) =>
   new Intl.NumberFormat(tag(), { maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);

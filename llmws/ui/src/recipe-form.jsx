@@ -1,7 +1,8 @@
 /** The form for a new fine-tune: data, base, recipe, start. */
+import { useId } from "preact/hooks";
 import { count } from "./format.js";
 import { Icon } from "./icons.jsx";
-import { applies, helpOf, labelOf } from "./recipe.js";
+import { applies, helpOf, idle, labelOf } from "./recipe.js";
 import { t } from "./strings.js";
 
 const FIRST = ["method", "max_steps", "epochs", "learning_rate"];
@@ -109,7 +110,7 @@ function Field({ asked, page }) {
   const problem = page.problem(name);
   const set = (written) => page.set(name, written);
   const onInput = (event) => set(event.currentTarget.value);
-  const hint = `hint-${name}`;
+  const hint = useId();
   const common = {
     class: "lw-input",
     "aria-invalid": Boolean(problem),
@@ -117,26 +118,40 @@ function Field({ asked, page }) {
     spellcheck: false,
     onInput,
   };
-  // A row of radios has names of its own; a label around it would press the first of them.
-  const Box = type === "choice" && asked.choices.length <= FEW ? "div" : "label";
+  const head = (
+    <span class="lw-field-head">
+      {labelOf(asked)}
+      {asked.unit && <output>{t(`unit_${asked.unit}`)}</output>}
+    </span>
+  );
+  const few = type === "choice" && asked.choices.length <= FEW;
   return (
-    <Box class="lw-field" data-type={type}>
-      <span class="lw-field-head">
-        {labelOf(asked)}
-        {asked.unit && <output>{t(`unit_${asked.unit}`)}</output>}
-      </span>
-      {type === "choice" && <Choice asked={asked} value={value} onChange={set} label={labelOf(asked)} />}
-      {type === "mapping" && (
-        <textarea {...common} rows={2} value={typeof value === "string" ? value : JSON.stringify(value ?? {})} />
+    <div class="lw-field" data-type={type} data-idle={idle(asked, page.draft.value.values)}>
+      {few && head}
+      {few && <Choice asked={asked} value={value} onChange={set} label={labelOf(asked)} />}
+      {!few && (
+        // biome-ignore lint/a11y/noLabelWithoutControl: one of these four is in it
+        <label class="lw-field">
+          {head}
+          {type === "choice" && <Choice asked={asked} value={value} onChange={set} />}
+          {type === "mapping" && (
+            <textarea {...common} rows={2} value={typeof value === "string" ? value : JSON.stringify(value ?? {})} />
+          )}
+          {(type === "integer" || type === "number") && (
+            <input
+              {...common}
+              inputMode="decimal"
+              value={value ?? ""}
+              placeholder={asked.optional ? t("automatic") : ""}
+            />
+          )}
+          {type === "text" && <input {...common} value={value ?? ""} />}
+        </label>
       )}
-      {(type === "integer" || type === "number") && (
-        <input {...common} inputMode="decimal" value={value ?? ""} placeholder={asked.optional ? t("automatic") : ""} />
-      )}
-      {type === "text" && <input {...common} value={value ?? ""} />}
       <small id={hint} class={problem ? "lw-bad" : ""} role={problem ? "alert" : undefined}>
         {problem ?? helpOf(asked)}
       </small>
-    </Box>
+    </div>
   );
 }
 
@@ -183,12 +198,7 @@ function Presets({ page }) {
       <span class="lw-segments" role="radiogroup" aria-label={t("preset")}>
         {presets.map((preset) => (
           <label key={preset.name}>
-            <input
-              type="radio"
-              name="preset"
-              checked={preset === chosen}
-              onChange={() => page.usePreset(preset)}
-            />
+            <input type="radio" name="preset" checked={preset === chosen} onChange={() => page.usePreset(preset)} />
             <span>{labelOf(preset)}</span>
           </label>
         ))}
@@ -233,7 +243,9 @@ function Environment({ page }) {
           {installing && <span class="lw-number">{` ${Math.round(percent)} %`}</span>}
         </strong>
         <p>{installing ? `${detail} ${t("environment_queue")}` : `${detail} ${remedy}`}</p>
-        {installing && <progress class="lw-progress" value={percent} max={100} aria-label={t("environment_installing")} />}
+        {installing && (
+          <progress class="lw-progress" value={percent} max={100} aria-label={t("environment_installing")} />
+        )}
       </div>
     </div>
   );

@@ -40,6 +40,9 @@ export function applies({ name, group }, values) {
   return group !== "lora" || values.method !== "full";
 }
 
+/** Whether another field has the say. */
+export const idle = ({ name }, values) => name === "epochs" && values.max_steps != null && values.max_steps !== "";
+
 function range({ minimum, maximum, exclusive }) {
   return t(exclusive ? "field_above" : "field_range", { least: count(minimum), most: count(maximum) });
 }

@@ -1,7 +1,7 @@
 /** A fine-tune that runs or ran: how far, how well, what it printed, and what can be done with it. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { CurvePlot } from "./curve.jsx";
+import { CurvePlot } from "./curve-plot.jsx";
 import { isLive, stateOf } from "./finetunes.js";
 import { count, duration, exactTime, loss, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
@@ -98,7 +98,11 @@ function Model({ page, job }) {
         <h3>{t("served", { model: job.model })}</h3>
         <p class="lw-quiet lw-code-line">
           <code>{line}</code>
-          <IconButton name={copied.value ? "check" : "copy"} label={t(copied.value ? "copied" : "copy")} onClick={onCopy} />
+          <IconButton
+            name={copied.value ? "check" : "copy"}
+            label={t(copied.value ? "copied" : "copy")}
+            onClick={onCopy}
+          />
         </p>
       </div>
       <button type="button" class="lw-primary" onClick={() => page.talkTo(job.model)}>
@@ -108,10 +112,14 @@ function Model({ page, job }) {
   );
 }
 
-const ESCAPES = new RegExp("\\u001b\\[[0-9;?]*[A-Za-z]", "g");
+const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;?]*[A-Za-z]`, "g");
 
 /** A log as a terminal would show it: without colours, and without what was written over. */
-const printed = (text) => text.replace(ESCAPES, "").replace(/[^\n]*\r(?!\n|$)/g, "").replaceAll("\r", "");
+const printed = (text) =>
+  text
+    .replace(ESCAPES, "")
+    .replace(/[^\n]*\r(?!\n|$)/g, "")
+    .replaceAll("\r", "");
 
 function Log({ page }) {
   const { box, inner, behind, toEnd, on } = useEnd(24);
@@ -134,10 +142,12 @@ function Log({ page }) {
   );
 }
 
+const ENDED = ["finished", "stopped", "failed", "interrupted"];
+
 function Event({ event }) {
   const what = [
     t(`state_${event.state}`),
-    event.step != null && t("step", { n: count(event.step) }),
+    event.step != null && ENDED.includes(event.state) && t("step", { n: count(event.step) }),
     event.attempts > 1 && t("attempt", { n: event.attempts }),
     event.round > 1 && t("round", { n: event.round }),
   ];
@@ -240,4 +250,3 @@ export function Run({ page, theme }) {
     </div>
   );
 }
-

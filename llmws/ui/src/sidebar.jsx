@@ -21,7 +21,7 @@ export function TitleInput({ chat, page }) {
       ref={input}
       class="lw-title-input"
       maxLength={200}
-      value={chat.title ?? ""}
+      defaultValue={chat.title ?? ""}
       aria-label={t("rename_label")}
       onKeyDown={onKeyDown}
       onBlur={keep}

@@ -6,51 +6,7 @@ import { count, loss as lossOf } from "./format.js";
 import { t } from "./strings.js";
 import "uplot/dist/uPlot.min.css";
 
-const SMOOTHING = 0.9;
 const HEIGHT = 260;
-
-/** Steps with train and evaluation loss, in order; a step that is told again is replaced. */
-export class Curve {
-  steps = [];
-  train = [];
-  evaluation = [];
-  smooth = [];
-  #mean = 0;
-  #weight = 0;
-
-  add(rows) {
-    let from = this.steps.length;
-    for (const [step, train, evaluation] of rows) {
-      let at = this.steps.length;
-      while (at > 0 && this.steps[at - 1] >= step) at--;
-      const again = this.steps[at] === step ? 1 : 0;
-      this.steps.splice(at, again, step);
-      this.train.splice(at, again, train);
-      this.evaluation.splice(at, again, evaluation);
-      from = Math.min(from, at);
-    }
-    this.#smoothen(from < this.smooth.length ? 0 : from);
-  }
-
-  get last() {
-    return this.steps.length - 1;
-  }
-
-  /** A running mean that does not lean on its beginning. */
-  #smoothen(from) {
-    if (from === 0) {
-      this.#mean = this.#weight = 0;
-      this.smooth = [];
-    }
-    for (let at = from; at < this.steps.length; at++) {
-      if (this.train[at] != null) {
-        this.#mean = SMOOTHING * this.#mean + (1 - SMOOTHING) * this.train[at];
-        this.#weight = SMOOTHING * this.#weight + (1 - SMOOTHING);
-      }
-      this.smooth.push(this.train[at] != null ? this.#mean / this.#weight : null);
-    }
-  }
-}
 
 function options(box, smooth, onCursor) {
   const style = getComputedStyle(box);
@@ -67,7 +23,10 @@ function options(box, smooth, onCursor) {
     padding: [12, 12, 0, 0],
     legend: { show: false },
     cursor: { points: { size: 7 }, drag: { setScale: false } },
-    scales: { x: { time: false }, y: { range: (_, least, most) => ranged(least, most) } },
+    scales: {
+      x: { time: false, range: (_, first, last) => widened(first, last) },
+      y: { range: (_, least, most) => ranged(least, most) },
+    },
     axes: [
       { ...axis, size: 34, gap: 8, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000] },
       { ...axis, size: 46, gap: 8, values: (_, values) => values.map((value) => count(value)) },
@@ -81,6 +40,9 @@ function options(box, smooth, onCursor) {
     hooks: { setCursor: [(plot) => onCursor(plot.cursor.idx)] },
   };
 }
+
+/** One step alone has a width, too. */
+const widened = (first, last) => (first == null ? [0, 10] : [first, Math.max(last, first + 1)]);
 
 /** From a little below the lowest to a little above the highest. */
 function ranged(least, most) {
@@ -127,9 +89,9 @@ export function CurvePlot({ curve, version, theme }) {
     );
     return () => plot.current.destroy();
   }, [curve, theme, smooth.value]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const observer = new ResizeObserver(() => {
-      if (box.current.clientWidth) plot.current.setSize({ width: box.current.clientWidth, height: HEIGHT });
+      if (box.current?.clientWidth) plot.current.setSize({ width: box.current.clientWidth, height: HEIGHT });
     });
     observer.observe(box.current);
     return () => observer.disconnect();
@@ -148,6 +110,7 @@ export function CurvePlot({ curve, version, theme }) {
           <input
             type="checkbox"
             role="switch"
+            aria-checked={smooth.value}
             checked={smooth.value}
             onChange={(event) => {
               smooth.value = event.currentTarget.checked;
@@ -165,7 +128,9 @@ export function CurvePlot({ curve, version, theme }) {
         })}
         data-points={curve.steps.length}
         ref={box}
-      />
+      >
+        {curve.last < 0 && <p class="lw-quiet lw-curve-none">{t("loss_none")}</p>}
+      </div>
     </section>
   );
 }

@@ -1,0 +1,218 @@
+/**
+ * What the compare page knows, and all that a person can do on it. Components read the signals and call the methods.
+ *
+ * Each column is an answer of its own: what one does changes its signal only.
+ */
+import { batch, computed, signal } from "@preact/signals";
+import { Attached } from "./attached.js";
+import { fold } from "./messages.js";
+import { randomId, recall, remember } from "./page.js";
+
+const LAST = "llmws.compared";
+
+let columns = 0;
+
+function newColumn({ model, generation_id = null, error = null, message = null }) {
+  const failed = error && !message ? { role: "assistant", model, error, finish_reason: "error" } : null;
+  const said = signal(failed ?? message ?? { role: "assistant", model });
+  return { key: ++columns, model, generation: generation_id, message: said };
+}
+
+const isOpen = (column) => !column.message.value.finish_reason;
+
+export class Comparisons extends Attached {
+  models = signal([]);
+  earlier = signal([]);
+  moreEarlier = signal(null);
+  /** The comparison that is shown; null is a new one. */
+  open = signal(null);
+  columns = signal([]);
+  /** The ids that are asked next; one may stand there twice. */
+  chosen = signal([]);
+  settings = signal({ parameters: {}, system: "" });
+  /** What could not be asked goes back to where it was written. */
+  returned = signal("");
+  place = signal(0);
+
+  running = computed(() => this.columns.value.some(isOpen));
+  ready = computed(() => this.chosen.value.length > 1 && !this.running.value && !this.loading.value);
+
+  #memory;
+
+  constructor(model) {
+    super(model, {
+      deltas: (message) => this.#fold(message),
+      // Another tab asked: what it shows is this page's business, too.
+      asked: ({ comparison }) => batch(() => this.#list(comparison)),
+    });
+    this.wanted = model.get("models");
+    this.#memory = `llmws.comparison:${location.pathname}`;
+    this.start();
+  }
+
+  // Reading
+
+  memory() {
+    return { comparison: recall(sessionStorage, this.#memory) };
+  }
+
+  started({ models, earlier, comparison }) {
+    this.beat({ models, earlier });
+    if (comparison) this.#snapshot(comparison);
+    if (!this.chosen.value.length) this.chosen.value = this.#first();
+  }
+
+  /** The models of the notebook's call, else those of last time, else the first that are ready. */
+  #first() {
+    const known = (ids) => ids.filter((id) => this.models.value.some((model) => model.id === id));
+    const last = known(JSON.parse(recall(localStorage, LAST) ?? "[]"));
+    const ready = this.models.value.filter((model) => model.state !== "unavailable").map((model) => model.id);
+    return [known(this.wanted), last, ready.slice(0, 2)].find((ids) => ids.length) ?? [];
+  }
+
+  beat({ models, earlier }) {
+    this.models.value = models;
+    const fresh = new Set(earlier.items.map((one) => one.id));
+    const oldest = earlier.items.at(-1)?.created_at ?? 0;
+    const rest = earlier.next_cursor
+      ? this.earlier.value.filter((one) => !fresh.has(one.id) && one.created_at < oldest)
+      : [];
+    this.earlier.value = [...earlier.items, ...rest];
+    if (!rest.length) this.moreEarlier.value = earlier.next_cursor;
+  }
+
+  get impatient() {
+    return this.models.value.some((model) => model.state === "starting");
+  }
+
+  again() {
+    this.#show(this.open.value?.id ?? null);
+  }
+
+  async #show(id) {
+    const place = this.place.value;
+    await this.attempt("show", { id }, ({ comparison, sequence }) => {
+      this.comm.resume(sequence);
+      if (place === this.place.value && comparison) this.#snapshot(comparison);
+      this.loading.value = false;
+    });
+  }
+
+  show(id) {
+    if (id === this.open.value?.id) return;
+    batch(() => {
+      this.place.value++;
+      this.columns.value = [];
+      this.open.value = this.earlier.value.find((one) => one.id === id) ?? null;
+      this.loading.value = true;
+    });
+    this.#show(id);
+  }
+
+  startNew() {
+    const left = this.open.value;
+    batch(() => {
+      this.place.value++;
+      this.open.value = null;
+      this.columns.value = [];
+      this.loading.value = false;
+    });
+    remember(sessionStorage, this.#memory, null);
+    if (left) this.attempt("show", { id: null }, ({ sequence }) => this.comm.resume(sequence));
+  }
+
+  /** Show a comparison. An answer that is on the page already stays the same column, so that nothing flickers. */
+  #snapshot(comparison) {
+    const known = new Map(this.columns.value.filter((one) => one.generation).map((one) => [one.generation, one]));
+    this.columns.value = comparison.items.map((item) => {
+      const column = known.get(item.generation_id);
+      if (!column) return newColumn(item);
+      if (item.message) column.message.value = item.message;
+      return column;
+    });
+    this.open.value = comparison;
+    this.chosen.value = comparison.models;
+    this.#list(comparison);
+    remember(sessionStorage, this.#memory, comparison.id);
+  }
+
+  #list(comparison) {
+    if (!this.earlier.value.some((one) => one.id === comparison.id))
+      this.earlier.value = [comparison, ...this.earlier.value];
+  }
+
+  async showMore() {
+    await this.attempt("more", { cursor: this.moreEarlier.value }, ({ items, next_cursor }) => {
+      const known = new Set(this.earlier.value.map((one) => one.id));
+      this.earlier.value = [...this.earlier.value, ...items.filter((one) => !known.has(one.id))];
+      this.moreEarlier.value = next_cursor;
+    });
+  }
+
+  #fold({ streams }) {
+    batch(() => {
+      for (const [generation, events] of streams) {
+        const column = this.columns.value.find((one) => one.generation === generation);
+        // A finished one came whole from the store, and is only told again.
+        if (column && isOpen(column)) column.message.value = events.reduce(fold, column.message.value);
+      }
+    });
+  }
+
+  // Doing
+
+  nameOf(id) {
+    return this.models.value.find((model) => model.id === id)?.name || id;
+  }
+
+  add(id) {
+    this.#choose([...this.chosen.value, id]);
+  }
+
+  remove(index) {
+    this.#choose(this.chosen.value.toSpliced(index, 1));
+  }
+
+  #choose(ids) {
+    this.chosen.value = ids;
+    remember(localStorage, LAST, JSON.stringify(ids));
+  }
+
+  change(values) {
+    this.settings.value = { ...this.settings.value, ...values };
+  }
+
+  async send(text, key = randomId()) {
+    const models = this.chosen.value;
+    const { parameters, system } = this.settings.value;
+    const before = { open: this.open.value, columns: this.columns.value };
+    batch(() => {
+      this.place.value++;
+      this.open.value = { id: null, prompt: text };
+      this.columns.value = models.map((model) => newColumn({ model }));
+    });
+    const place = this.place.value;
+    const asked = await this.attempt(
+      "ask",
+      { prompt: text, models, key, parameters, system: system || null },
+      ({ comparison, sequence }) => {
+        this.comm.resume(sequence);
+        if (place === this.place.value) this.#snapshot(comparison);
+      },
+    );
+    if (asked || place !== this.place.value) return;
+    batch(() => {
+      this.open.value = before.open;
+      this.columns.value = before.columns;
+      this.returned.value = text;
+    });
+  }
+
+  stop(column) {
+    if (column.generation) this.attempt("stop", { generation: column.generation });
+  }
+
+  stopAll() {
+    if (this.open.value?.id) this.attempt("stop_all", { id: this.open.value.id });
+  }
+}
