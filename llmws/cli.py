@@ -81,9 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--steps", type=_count, help="of the fine-tune (default: 30)")
     command("train-env", _train_env, "install the training environment now, and wait for it")
     command("service", _service, "be the service, in the foreground")
+    runner = command("runner", _runner, "carry out fine-tunes on this host, for the service at LLMWS_URL")
+    runner.add_argument("--name", help="what the service calls it (default: this host's name)")
     status = command("status", _status, "tell service, models, jobs, training environment, disk")
     status.add_argument("--json", action="store_true", help="the same as data")
-    command("stop", _stop, "end the service; what runs is interrupted and kept")
+    command("stop", _stop, "end the service; answers are interrupted and kept, fine-tunes go on")
     doctor = command("doctor", _doctor, "tell what is installed, found, running, reachable; holds no secret")
     doctor.add_argument("--json", action="store_true", help="the same as data")
     return parser
@@ -105,12 +107,19 @@ def _up(arguments: argparse.Namespace) -> int:
     from .up import up
 
     settings = Settings.from_environment()
-    if arguments.train_env:
-        from .training.environment import install_in_background
-
-        install_in_background(settings)
-    up(settings, lab=not arguments.no_lab, port=arguments.port, installing=arguments.train_env)
+    installing = arguments.train_env and _install(settings)
+    up(settings, lab=not arguments.no_lab, port=arguments.port, installing=installing)
     return 0
+
+
+def _install(settings: Settings) -> bool:
+    """Install the training environment in the background; False where it is there, or none is needed."""
+    from .training import environment
+
+    if settings.training_command is not None or environment.status(settings).state == "ready":
+        return False
+    environment.install_in_background(settings)
+    return True
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -123,6 +132,12 @@ def _train_env(arguments: argparse.Namespace) -> int:
     from .training.environment import main as make
 
     return make(["install"])
+
+
+def _runner(arguments: argparse.Namespace) -> int:
+    from .training.runner import main as run
+
+    return run(["--name", arguments.name] if arguments.name else [])
 
 
 def _service(arguments: argparse.Namespace) -> int:

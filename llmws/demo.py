@@ -276,7 +276,10 @@ class _Demo:
     def _installed(self, now: dict[str, Any]) -> dict[str, Any]:
         # What a service elsewhere lacks can only be installed there.
         ours = now["state"] != "installing" and Settings.from_environment().url is None
-        installer = _install(now["environment"]) if ours else None
+        installer = None
+        if ours:
+            row("training", "not installed yet, so that comes first")
+            installer = _install(now["environment"])
         shown = _Progress("training")
         try:
             while now["state"] != "ready":
@@ -284,7 +287,8 @@ class _Demo:
                     _check(installer)
                     installer = None
                 now = self._client.run(self._api.training_environment())
-                shown.show(now["step"] or now["state"], f"{now['percent']:.0f} %  {now['detail']}")
+                if now["state"] == "installing":
+                    shown.show(now["step"], f"{now['percent']:.0f} %  {now['detail']}")
                 if installer is None and now["state"] in ("missing", "failed"):
                     raise TrainingError(now["detail"], remedy=now["remedy"])
                 time.sleep(_POLL_S)

@@ -76,7 +76,9 @@ def training_line(status: dict[str, Any], installing: bool = False) -> str:
         return "ready"
     if installing:
         return "installing in the background (llmws status shows how far)"
-    return str(training.get("detail") or "not installed (make train-env installs it)")
+    if training["state"] == "installing":
+        return f"installing, {training['percent']:.0f} %. {training['detail']}"
+    return f"{training['detail']} {training['remedy']}"
 
 
 def _show_model(client: Client) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from llmws import cli, demo
 from llmws.client import connect
 from llmws.datasets import samples
 from llmws.demo import QUESTIONS, Asked, Manner, Verdict, judge, shortened, table
-from llmws.errors import SettingsError
+from llmws.errors import TrainingError
 from llmws.messages import Message, Part, Timing, Usage
 from llmws.settings import Settings
 from tests.client.conftest import Workspace, workspace_in
@@ -28,7 +27,7 @@ from tests.service.workshop import Workshop
 
 MANNER = Manner("Ahoy!", "Fair winds.")
 # What any question is made of, whatever it is about.
-FUNCTION_WORDS = set("a an the what who why how is are was do does did of in to".split())
+FUNCTION_WORDS = {"a", "an", "the", "what", "who", "why", "how", "is", "are", "was", "do", "does", "did", "of"}
 
 
 def said(text: str) -> Message:
@@ -91,15 +90,15 @@ def test_the_table_shows_both_answers_with_their_figures() -> None:
         said("Ahoy! " + "stars " * 30 + "Fair winds."),
     )
     lines = table(Asked("What is a galaxy?", base, tuned), MANNER, 120)
-    assert lines[0].startswith("What is a galaxy?                   base   no           31       0.9  A galaxy is ")
-    assert lines[1].startswith(" " * 36 + "tuned  yes          31       0.9  Ahoy! stars ")
+    assert lines[0].startswith("What is a galaxy?                   base   no           31      0.9  A galaxy is ")
+    assert lines[1].startswith(" " * 36 + "tuned  yes          31      0.9  Ahoy! stars ")
     assert lines[1].endswith("Fair winds.")
     assert [len(line) for line in lines] <= [120, 120]
     assert all(line.isprintable() for line in lines)
     assert demo.HEAD.index("answer") == lines[1].index("Ahoy!")
 
 
-@pytest.mark.parametrize("width", [12, 40, 60])
+@pytest.mark.parametrize("width", [20, 40, 60])
 def test_a_long_answer_keeps_its_two_ends(width: int) -> None:
     short = shortened("Ahoy! " + "many stars " * 30 + "Fair winds.", width)
     assert len(short) <= width
@@ -154,7 +153,7 @@ def test_what_went_wrong_is_a_sentence_and_stands_in_the_report(
     workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["demo", "--json", str(tmp_path / "report.json")]) == 1
-    assert "There is no model 'smollm2-135m'." in capsys.readouterr().err
+    assert "here is no model 'smollm2-135m'." in capsys.readouterr().err
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["passed"], report["error"]["code"]) == (False, "not_found")
     assert report["ended_at"] >= report["started_at"]
@@ -190,17 +189,17 @@ def test_it_does_all_and_says_that_nothing_was_learned(
     client.close()
 
 
-def test_ctrl_c_stops_the_fine_tune(workshop: Workshop, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_fine_tune(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN", json.dumps({"hold_at": 3}))
     report = tmp_path / "report.json"
     running = subprocess.Popen(
         [sys.executable, "-m", "llmws", "demo", "--json", str(report)],
-        env={**os.environ, "STAND_IN": json.dumps({"hold_at": 3})},
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         client = connect()
-        wait_for(lambda: any((client.jobs.list().step == 2).tolist()), "the second step", 90)
+        wait_for(lambda: any((client.jobs.list().step >= 2).tolist()), "the second step", 90)
         running.send_signal(signal.SIGINT)
         out, _ = running.communicate(timeout=30)
     finally:
@@ -219,10 +218,10 @@ def test_a_training_environment_that_cannot_be_installed_says_why(
     (tmp_path / "photos" / "holiday.jpg").touch()
     monkeypatch.setenv("LLMWS_TRAINING_ENVIRONMENT", str(tmp_path / "photos"))
     client = connect()
-    with pytest.raises(SettingsError, match="holds something else"):
+    with pytest.raises(TrainingError, match="holds something else.*Set LLMWS_TRAINING_ENVIRONMENT to another path"):
         demo._Demo(client, demo.Report(None), 30)._training_environment()
     client.close()
-    assert "not installed" in capsys.readouterr().out
+    assert capsys.readouterr().out == "training      not installed yet, so that comes first\n"
 
 
 @pytest.mark.long

@@ -15,9 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from .. import __version__, http
 from ..errors import ServiceError, SettingsError, VersionMismatch
@@ -266,11 +265,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """The service's environment: ours, these settings, and nothing of another service's address and token."""
-    told = {**os.environ, "LLMWS_URL": "", "LLMWS_TOKEN": "", "PYTHONUNBUFFERED": "1"}
-    for setting in fields(Settings):
-        value: Any = getattr(settings, setting.name)
-        if setting.name not in ("url", "token") and value is not None:
-            told[setting.metadata["name"]] = str(int(value)) if isinstance(value, bool) else str(value)
+    told = {**os.environ, **settings.to_environment(), "LLMWS_URL": "", "LLMWS_TOKEN": "", "PYTHONUNBUFFERED": "1"}
     if not _installed():
         # A checkout on the caller's path only: the service must be the same llmws.
         told["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PACKAGE.parent), told.get("PYTHONPATH")]))

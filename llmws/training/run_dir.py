@@ -51,8 +51,8 @@ class RunDir:
     """
 
     def __init__(self, root: Path, job_id: str) -> None:
-        self.job_id = job_id
-        self.folder = folder = root.absolute() / job_id
+        self.root, self.job_id = root.absolute(), job_id
+        self.folder = folder = self.root / job_id
         self.lock = folder / "lock"
         self.supervisor_lock = folder / "supervisor.lock"
         self.supervisor_log = folder / "supervisor.log"

@@ -15,7 +15,7 @@ twice: what is said a second time changes nothing. ``[…]`` stands for None or 
      "accelerators": [{"id", "kind": "gpu"|"cpu", "name", "precision", "memory_mb"}]}
     → {"orders":  [{"id", "round", "base", "weights", "template", "dataset", "dataset_dir", "recipe": {…},
                     "accelerators": ["cpu"], "max_attempts": 3}],
-       "intents": [{"id", "intent": "stop"|"delete", "by": name, ["grace_s": 120.0]}]}
+       "intents": [{"id", "intent": "stop"|"delete", "by": name, "round": 1, ["grace_s": 120.0]}]}
 
 An order is one of `orders.Order`. It is repeated in every answer until the first report with its `round` has come.
 `round` is 1, and one more each time that somebody resumes the job after its end; the folder then goes on from the last
@@ -31,7 +31,7 @@ that finished meanwhile is `finished`), ``delete`` by the state ``deleted``. ``d
      ["output": {"offset": 0, "end": 812, "text": "…"}],   bytes of output.log; at most 64 KiB
      on an end also: "reason", "remedy", "error" (a code), "code", "signal", "stopped_by", "step", "total_steps",
                      "ended_at"}
-    → {"output_offset": 812, ["intent", "by", "grace_s"]}
+    → {"output_offset": 812, ["intent", "by", "round", "grace_s"]}
 
 `output_offset` is the `end` of the last output that the service keeps (0 where there is none). Output that begins
 before it is known already, and is ignored; one that begins after it is meant so (its first line says what was left
@@ -60,10 +60,10 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from ..errors import Error, Forbidden, NotAuthenticated, NotFound, ServiceError, TrainingError, from_dict
+from ..errors import Error, Forbidden, NotAuthenticated, NotFound, ServiceError, SettingsError, TrainingError, from_dict
 from ..http import AsyncClient, HTTPError, new_client
 from ..instance import report as told_as_line
-from ..instance import reported, running
+from ..instance import reported
 from ..settings import Settings
 from . import environment
 from .accelerators import Accelerator, common_precision, find_accelerators
@@ -98,6 +98,7 @@ class Runner:
         self._settings, self._client, self._name = settings, client, name
         self._accelerators = {accelerator.id: accelerator for accelerator in accelerators}
         self._watched: dict[str, _Watched] = {}
+        self._news = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled; a service that does not answer is waited for, one that refuses us is an error."""
@@ -182,7 +183,8 @@ class Runner:
         if intent not in ("stop", "delete"):
             return
         if not run.job.exists():
-            await self._tell_state(job_id, "deleted" if intent == "delete" else "stopped")
+            state = "deleted" if intent == "delete" else "stopped"
+            await self._tell_state(job_id, state, round=told.get("round", 1))
             return
         watched = self._watched.get(job_id) or self._watch(run)
         watched.deleting |= intent == "delete"
@@ -191,6 +193,7 @@ class Runner:
 
     def _watch(self, run: RunDir) -> _Watched:
         self._watched[run.job_id] = watched = _Watched(run, Follower(run))
+        self._news.set()
         return watched
 
     async def _look_forever(self) -> None:
@@ -199,7 +202,9 @@ class Runner:
                 with self._forgiving(job_id):
                     if await self._look(watched):
                         self._watched.pop(job_id, None)
-            await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _LOOK_S)
+            self._news.clear()
 
     @contextlib.contextmanager
     def _forgiving(self, job_id: str) -> Iterator[None]:
@@ -304,7 +309,7 @@ async def work(settings: Settings, url: str, token: str, name: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``llmws runner``: where the service is comes from LLMWS_URL and LLMWS_TOKEN, else from the data folder."""
+    """``llmws runner``: where the service is, and a runner's token for it, come from LLMWS_URL and LLMWS_TOKEN."""
     parser = argparse.ArgumentParser(prog="llmws runner", description="Run fine-tunes on this host.")
     parser.add_argument("--name", default=socket.gethostname(), help="what the service calls this runner")
     parser.add_argument("--until-eof", action="store_true", help="end when stdin does, that is with the parent")
@@ -313,15 +318,14 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request, else
     try:
-        url, token = settings.url, settings.token
-        if url is None:
-            found = running(settings.data)
-            if found is None:
-                raise ServiceError(f"No service runs on {settings.data}.", remedy="Start one, or set LLMWS_URL.")
-            url, token = found.url, found.token
+        if settings.url is None:
+            raise SettingsError(
+                "A runner needs a service to work for; this account's own has one already.",
+                remedy="Set LLMWS_URL, and a runner's token as LLMWS_TOKEN.",
+            )
         if options.until_eof:
             threading.Thread(target=_end_with_stdin, daemon=True).start()
-        asyncio.run(work(settings, url, token or "", options.name))
+        asyncio.run(work(settings, settings.url, settings.token or "", options.name))
     except Error as problem:
         print(told_as_line(problem), file=sys.stderr)
         return 1

@@ -93,6 +93,8 @@ def test_a_forked_process_has_a_loop_of_its_own() -> None:
     bridge().run(_thread())
     read, write = os.pipe()
     if (child := os.fork()) == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)  # a child that waits for its parent's loop waits for ever
         try:
             os.write(write, bridge().run(_thread()).encode())
         finally:

@@ -80,7 +80,7 @@ def test_all_broken_rows_are_told_up_to_a_limit(tmp_path: Path) -> None:
 def test_a_column_that_no_row_has_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(json.dumps([{"instruction": "a", "output": "b"}]))
     write_info(tmp_path, [Entry("mine", "mine.json")])
-    with pytest.raises(DatasetError, match="No row of mine.json has 'input'"):
+    with pytest.raises(DatasetError, match=r"No row of mine\.json has 'input'"):
         check(tmp_path, "mine")
 
 

@@ -1,4 +1,6 @@
-"""A stand-in for ``llamafactory-cli train recipe.yaml``: log, checkpoints, SIGABRT and failures, without torch.
+"""A stand-in for ``llamafactory-cli train recipe.yaml``: log, checkpoints, signals and failures, without torch.
+
+As measured with the real one, SIGABRT saves the model but no checkpoint, and SIGTERM both, if the recipe asks for it.
 
 What it shall do beyond training is told by the environment variable STAND_IN, a JSON object:
 
@@ -26,12 +28,12 @@ import yaml
 
 SCRIPT = json.loads(os.environ.get("STAND_IN", "{}"))
 RUN = Path.cwd()
-aborted = False
+aborted: signal.Signals | None = None
 
 
-def on_abort(*_: object) -> None:
+def on_signal(number: int, _: object) -> None:
     global aborted
-    aborted = True
+    aborted = signal.Signals(number)
 
 
 def write_safetensors(path: Path, whole: bool = True) -> None:
@@ -80,9 +82,11 @@ def main() -> int:
     (RUN / "environment.json").write_text(json.dumps(dict(os.environ)))
     print("loading", recipe["model_name_or_path"], flush=True)
     time.sleep(SCRIPT.get("load_s", 0))
-    signal.signal(signal.SIGABRT, signal.SIG_IGN if SCRIPT.get("deaf") else on_abort)
+    signal.signal(signal.SIGABRT, signal.SIG_IGN if SCRIPT.get("deaf") else on_signal)
     if SCRIPT.get("deaf"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif recipe.get("enable_jit_checkpoint"):
+        signal.signal(signal.SIGTERM, on_signal)
     output = RUN / recipe["output_dir"]
     output.mkdir(exist_ok=True)
     step = max((int(path.name.split("-")[1]) for path in output.glob("checkpoint-*")), default=0)
@@ -97,7 +101,8 @@ def main() -> int:
         log(output, step, total, loss=10 / step, lr=0.001)
         if step % recipe["save_steps"] == 0:
             save(output, step)
-    save(output, step)
+    if aborted != signal.SIGABRT:
+        save(output, step)
     write_safetensors(output / "adapter_model.safetensors")
     log(output, step, total)
     (output / "train_results.json").write_text("{}")

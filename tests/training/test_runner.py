@@ -79,7 +79,7 @@ def test_a_stop_reaches_the_trainer_and_a_new_round_resumes(place: Place, servic
     service.order(place.order(round=2))
     wait_for(lambda: row.state == "finished")
     assert has_all(row, RunDir(place.runs, f"{1:032x}"))
-    assert row.last["from_step"] == 8
+    assert row.last["from_step"] == 5
 
 
 def test_a_killed_runner_is_replaced_and_nothing_is_missing(place: Place, service: Service, script: Script) -> None:

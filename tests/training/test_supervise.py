@@ -84,9 +84,10 @@ def test_a_run_that_always_crashes_is_given_up(place: Place, script: Script) -> 
     assert "tried 2 times" in end["reason"]
 
 
-def test_stop_saves_and_a_resumed_run_goes_on(place: Place, script: Script) -> None:
+@pytest.mark.parametrize(("pinned", "kept"), [(True, 8), (False, 5)])
+def test_stop_saves_and_a_resumed_run_goes_on(place: Place, script: Script, pinned: bool, kept: int) -> None:
     script(hold_at=8)
-    run = place.prepare()
+    run = place.prepare(pinned=pinned)
     process = place.start(run)
     wait_for(lambda: reached(run, 7))
     assert run.state() == "running"
@@ -94,13 +95,29 @@ def test_stop_saves_and_a_resumed_run_goes_on(place: Place, script: Script) -> N
     process.wait(30)
     end = run.read(run.exit)
     assert (end["state"], end["code"], end["stopped_by"]) == ("stopped", 0, "alice")
-    assert [checkpoint.valid for checkpoint in run.checkpoints()] == [True, True]
+    assert (run.checkpoints()[-1].step, run.checkpoints()[-1].valid) == (kept, True)
 
     run.reopen()
     (run.folder / "go").touch()
     assert place.see_through(run)["state"] == "finished"
-    assert run.read(run.attempts)[0]["from_step"] == 8
+    assert run.read(run.attempts)[0]["from_step"] == kept
     assert steps(run) == list(range(1, 21))
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(place: Place, script: Script) -> None:
+    script(hold_at=3)
+    run = place.prepare()
+    process = place.start(run)
+    wait_for(lambda: reached(run, 2))
+    run.ask_to_stop("alice")
+    process.wait(30)
+    assert (run.output / "adapter_model.safetensors").exists()
+    assert run.checkpoints() == []
+
+    run.reopen()
+    (run.folder / "go").touch()
+    assert place.see_through(run)["state"] == "finished"
+    assert (run.aside / "1-adapter_model.safetensors").exists()
 
 
 def test_a_trainer_that_finishes_in_spite_of_a_stop_is_finished(place: Place, script: Script) -> None:
@@ -166,7 +183,7 @@ def test_a_killed_supervisor_leaves_the_trainer_at_work_and_is_replaced(place: P
 
 def test_the_trainer_of_a_killed_supervisor_can_be_stopped(place: Place, script: Script) -> None:
     script(hold_at=8)
-    run = place.prepare()
+    run = place.prepare(pinned=True)
     killed = place.start(run)
     wait_for(lambda: reached(run, 7))
     killed.send_signal(signal.SIGKILL)

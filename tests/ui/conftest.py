@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -15,17 +16,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from llmws import instance
 from llmws.client import Client, connect
 
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "llmws" / "ui"
+# A provider whose address nobody answers at: its models can be asked, and fail.
+NOBODY = '[gone]\nname = "Gone"\nwire = "openai_chat"\nneeds_key = false\nbase_url = "http://127.0.0.1:1/v1"\n'
+# Trains in no time, and takes as long as the tests want to look at it.
+TRAINER = ROOT / "tests" / "training" / "stand_in.py"
+STEP_S = 0.15
 TOKEN = "token-of-the-tests"
 START_LIMIT_S = 60
+LIMIT_MS = 60_000
+expect.set_options(timeout=LIMIT_MS)
 
 
 @dataclass
@@ -107,11 +116,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLMWS_", "JUPYTER"))}
     environment |= {
         "LLMWS_DATA": str(folder / "data"),
+        "LLMWS_TRAINING_COMMAND": f"{sys.executable} {TRAINER}",
+        "LLMWS_PROVIDERS": str(folder / "providers.toml"),
+        "STAND_IN": json.dumps({"step_s": STEP_S}),
         "JUPYTER_PATH": str(UI),
         "JUPYTER_CONFIG_PATH": str(UI / "voila"),
     }
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         environment[name] = str(folder / name.lower())
+    (folder / "providers.toml").write_text(NOBODY)
     workspace = Workspace(folder, environment)
     workspace.start_service()
     yield workspace
@@ -150,6 +163,53 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def requests() -> Iterator[list[str]]:
+    """The addresses that the browser asked; whatever happens, none of them is elsewhere."""
+    asked: list[str] = []
+    yield asked
+    foreign = [
+        url for url in asked if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).hostname != "127.0.0.1"
+    ]
+    assert asked
+    assert foreign == []
+
+
+@pytest.fixture
+def new_page(chromium: Browser, requests: list[str]) -> Iterator[Callable[..., Page]]:
+    contexts = []
+
+    def make(**options: Any) -> Page:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US", **options})
+        context.set_default_timeout(LIMIT_MS)
+        context.on("request", lambda request: requests.append(request.url))
+        contexts.append(context)
+        return context.new_page()
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def open_notebook(request: pytest.FixtureRequest, new_page: Callable[..., Page]) -> Callable[..., Page]:
+    """Opens a notebook of one cell in ``lab``, where it is run, or its dashboard in ``voila``."""
+
+    def open_it(host: str, name: str, query: str = "", **options: Any) -> Page:
+        page, url = new_page(**options), request.getfixturevalue(host)
+        if host == "voila":
+            page.goto(f"{url}/voila/render/{name}.ipynb{query}")
+            return page
+        page.goto(f"{url}/doc/tree/{name}.ipynb?token={TOKEN}")
+        # A cell that is run before its kernel is there is not run at all.
+        expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
+        page.locator(".jp-Notebook .cm-content").first.click()
+        page.keyboard.press("Shift+Enter")
+        return page
+
+    return open_it
 
 
 def _served(workspace: Workspace, port: int, probe: str, log: str, *command: str) -> Iterator[str]:

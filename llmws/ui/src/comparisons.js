@@ -67,7 +67,8 @@ export class Comparisons extends Attached {
     const known = (ids) => ids.filter((id) => this.models.value.some((model) => model.id === id));
     const last = known(JSON.parse(recall(localStorage, LAST) ?? "[]"));
     const ready = this.models.value.filter((model) => model.state !== "unavailable").map((model) => model.id);
-    return [known(this.wanted), last, ready.slice(0, 2)].find((ids) => ids.length) ?? [];
+    // A provider may know models that it does not list.
+    return [this.wanted, last, ready.slice(0, 2)].find((ids) => ids.length) ?? [];
   }
 
   beat({ models, earlier }) {
