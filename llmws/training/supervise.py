@@ -65,8 +65,7 @@ class End:
 
 def start(run: RunDir) -> subprocess.Popen[bytes]:
     """Start a detached supervisor for `run`; where one is at work already, it ends at once."""
-    environment = {name: value for name, value in dict(os.environ).items() if not name.startswith("LLMWS_")}
-    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with run.supervisor_log.open("ab") as log:
         return subprocess.Popen(
             # -P: what a trainer left in the folder must not be imported.

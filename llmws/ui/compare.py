@@ -129,6 +129,7 @@ class Compare(Page):
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
+            self.comparison_id = None
             return None
 
     async def _snapshot(self, id: str) -> dict[str, Any]:

@@ -170,6 +170,7 @@ class FineTune(Page):
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
+            self.job_id = None
             return None
 
     async def _snapshot(self, id: str) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Service:
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.claims: list[dict[str, Any]] = []
+        self.refused: list[dict[str, Any]] = []
         self.down = self.forbidden = False
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -92,6 +93,7 @@ class Service:
                 if service.forbidden or self.headers["Authorization"] != f"Bearer {TOKEN}":
                     return self._say(403, {"error": {"code": "forbidden", "message": "No.", "remedy": ""}})
                 if service.down:
+                    service.refused.append(told)
                     return self._say(503, {"error": {"code": "unavailable", "message": "Later.", "remedy": ""}})
                 answer = service.answer(self.path, told)
                 if answer is None:

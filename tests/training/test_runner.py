@@ -125,7 +125,7 @@ def test_a_service_that_is_away_misses_nothing(place: Place, service: Service, s
     service.down = True
     run = RunDir(place.runs, f"{1:032x}")
     (run.folder / "go").touch()
-    wait_for(run.exit.exists)
+    wait_for(lambda: any(told.get("state") == "finished" for told in service.refused))
     service.down = False
     wait_for(lambda: row.state == "finished")
     assert has_all(row, run)

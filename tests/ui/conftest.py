@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import comm
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -79,6 +80,14 @@ class Workspace:
         finally:
             self.service.send_signal(signal.SIGCONT)
 
+    def restart_service(self) -> None:
+        """End the service as its owner does, and start it as the environment now says."""
+        assert self.service is not None
+        client = self.client()
+        client.loop.run(client.api.shutdown())
+        self.service.wait(START_LIMIT_S)
+        self.start_service()
+
     def kill_service(self) -> None:
         """End the service as a crash does; a client in need of it starts another."""
         assert self.service is not None
@@ -135,6 +144,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         end(workspace.service)
 
 
+@pytest.fixture
+def real_trainer(workspace: Workspace) -> Iterator[None]:
+    """LLaMA-Factory in the stand-in's place; `make train-env` installs it."""
+    stand_in = workspace.environment.pop("LLMWS_TRAINING_COMMAND")
+    workspace.restart_service()
+    yield
+    workspace.environment["LLMWS_TRAINING_COMMAND"] = stand_in
+    workspace.restart_service()
+
+
 @pytest.fixture(scope="session")
 def lab(workspace: Workspace) -> Iterator[str]:
     """The address of a JupyterLab on the notebooks."""
@@ -165,16 +184,19 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def elsewhere(asked: list[str]) -> list[str]:
+    """Those of the addresses that are not on this machine."""
+    inside = ("data", "blob")
+    return [url for url in asked if urlsplit(url).scheme not in inside and urlsplit(url).hostname != "127.0.0.1"]
+
+
 @pytest.fixture
 def requests() -> Iterator[list[str]]:
     """The addresses that the browser asked; whatever happens, none of them is elsewhere."""
     asked: list[str] = []
     yield asked
-    foreign = [
-        url for url in asked if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).hostname != "127.0.0.1"
-    ]
     assert asked
-    assert foreign == []
+    assert elsewhere(asked) == []
 
 
 @pytest.fixture
@@ -210,6 +232,20 @@ def open_notebook(request: pytest.FixtureRequest, new_page: Callable[..., Page])
         return page
 
     return open_it
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The custom messages that left the kernel."""
+    messages: list[dict[str, Any]] = []
+
+    class Recorder(comm.base_comm.BaseComm):
+        def publish_msg(self, msg_type: str, data: Any = None, **more: Any) -> None:
+            if data and data.get("method") == "custom":
+                messages.append(data["content"])
+
+    monkeypatch.setattr(comm, "create_comm", lambda *args, **named: Recorder(*args, **named))
+    return messages
 
 
 def _served(workspace: Workspace, port: int, probe: str, log: str, *command: str) -> Iterator[str]:

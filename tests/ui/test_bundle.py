@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from llmws.recipe import PRESETS, Recipe
+
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "llmws" / "ui"
 SOURCES = sorted((UI / "src").iterdir())
@@ -90,3 +92,9 @@ def test_every_sentence_is_there_in_both_languages_and_used() -> None:
     called = set(re.findall(r'\bt\("(\w+)"', code))
     assert called - entries.keys() == set(), "missing"
     assert len(entries) > 50
+
+
+def test_every_field_and_preset_of_a_recipe_has_a_chinese_name() -> None:
+    source = (UI / "src" / "recipe.js").read_text()
+    named = set(re.findall(r'^  "?([a-z_ ]+)"?: \["[^"]+", "[^"]+"\],$', source, re.M))
+    assert named == {field["name"] for field in Recipe.schema()} | {preset.name for preset in PRESETS}

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from llmws.messages import Parameters
 
-from .conftest import Workspace
+from .conftest import LIMIT_MS, Workspace, elsewhere
 
 # More than anybody waits for, so that whatever a test does happens in the middle of it.
 ENDLESS = {"delay_s": 0.05, "tokens": [f"w{number} " for number in range(5000)], "reasoning": "I only count. " * 4}
@@ -47,7 +47,9 @@ class ChatPage:
         self.composer.press("Enter")
 
     def open(self, title: str) -> None:
-        self.entries.get_by_role("button", name=title, exact=True).click()
+        """Find a conversation and open it; one made elsewhere a moment ago is not in the list yet."""
+        self.page.get_by_role("searchbox").fill(title)
+        self.entries.locator(".lw-entry-open", has_text=title).click()
         expect(self.title).to_have_text(title)
 
     def finished(self, count: int = 1) -> None:
@@ -76,6 +78,28 @@ def in_lab(open_notebook: Callable[..., Page]) -> Open:
 def chat(request: pytest.FixtureRequest) -> ChatPage:
     """The page, fresh, in one host and in the other."""
     return request.getfixturevalue(f"in_{request.param}")()
+
+
+@pytest.fixture(scope="module")
+def one_page(chromium: Browser, voila: str) -> Iterator[ChatPage]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
+    context.set_default_timeout(LIMIT_MS)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    page.goto(f"{voila}/voila/render/chat.ipynb")
+    yield ChatPage(page).ready()
+    context.close()
+    assert asked
+    assert elsewhere(asked) == []
+
+
+@pytest.fixture
+def dashboard(one_page: ChatPage) -> ChatPage:
+    """The page in Voilà with a new conversation, shared by the tests that need no other: kernels start slowly."""
+    one_page.composer.press("Control+Shift+O")
+    expect(one_page.title).to_have_text("New conversation")
+    return one_page
 
 
 @pytest.fixture
@@ -127,7 +151,6 @@ def test_the_model_that_comes_along_answers(in_voila: Open, workspace: Workspace
 
 def test_stop_keeps_what_was_said(chat: ChatPage, prepared: Callable[..., str], stored: Callable[[str], str]) -> None:
     title = prepared("To be stopped", **ENDLESS)
-    chat.page.get_by_role("searchbox").fill(title)
     chat.open(title)
     chat.ask("Go on")
     expect(chat.answers.first).to_contain_text("w5 ")
@@ -189,10 +212,10 @@ def test_a_second_tab_sees_the_same_stream(
 
 
 def test_reasoning_is_open_while_it_lasts_and_folds_with_its_duration(
-    in_voila: Open, prepared: Callable[..., str]
+    dashboard: ChatPage, prepared: Callable[..., str]
 ) -> None:
     title = prepared("Thought about", delay_s=0.05, reasoning="First this, then that, and so on. " * 5)
-    chat = in_voila()
+    chat = dashboard
     chat.open(title)
     chat.ask("Well?")
     panel = chat.page.locator(".lw-reasoning")
@@ -205,9 +228,9 @@ def test_reasoning_is_open_while_it_lasts_and_folds_with_its_duration(
     expect(panel.locator(".lw-reasoning-text")).to_be_visible()
 
 
-def test_a_conversation_is_renamed_deleted_and_brought_back(in_voila: Open, prepared: Callable[..., str]) -> None:
+def test_a_conversation_is_renamed_deleted_and_brought_back(dashboard: ChatPage, prepared: Callable[..., str]) -> None:
     title = prepared("A first title")
-    chat = in_voila()
+    chat = dashboard
     chat.open(title)
     chat.entries.get_by_role("button", name=title, exact=True).press("F2")
     chat.page.get_by_label("Title").fill("A better title")
@@ -223,9 +246,9 @@ def test_a_conversation_is_renamed_deleted_and_brought_back(in_voila: Open, prep
     expect(chat.ready().entries.filter(has_text="A better title")).to_have_count(1)
 
 
-def test_what_went_wrong_stands_in_the_answer_with_a_way_on(in_voila: Open, prepared: Callable[..., str]) -> None:
+def test_what_went_wrong_stands_in_the_answer_with_a_way_on(dashboard: ChatPage, prepared: Callable[..., str]) -> None:
     title = prepared("To fail", fail_after=2)
-    chat = in_voila()
+    chat = dashboard
     chat.open(title)
     chat.ask("one two three four")
     failure = chat.page.get_by_role("alert")
@@ -248,10 +271,10 @@ def test_a_chat_is_downloaded_through_the_door(chat: ChatPage) -> None:
 
 
 def test_parameters_and_system_prompt_are_kept(
-    in_voila: Open, prepared: Callable[..., str], workspace: Workspace
+    dashboard: ChatPage, prepared: Callable[..., str], workspace: Workspace
 ) -> None:
     title = prepared("Settings of its own")
-    chat = in_voila()
+    chat = dashboard
     chat.open(title)
     chat.page.get_by_role("button", name="Parameters").click()
     chat.page.get_by_label("Longest answer").fill("3")
@@ -268,8 +291,8 @@ def test_parameters_and_system_prompt_are_kept(
     assert kept["parameters"]["max_tokens"] == 3
 
 
-def test_keys_send_and_break_lines_but_not_while_composing(in_voila: Open) -> None:
-    chat = in_voila()
+def test_keys_send_and_break_lines_but_not_while_composing(dashboard: ChatPage) -> None:
+    chat = dashboard
     chat.choose("Echo")
     chat.composer.fill("first")
     chat.composer.press("Shift+Enter")
@@ -338,9 +361,9 @@ def test_the_language_follows_the_browser_and_can_be_switched(in_voila: Open) ->
     expect(chat.ready().title).to_have_text("New conversation")
 
 
-def test_who_reads_above_is_left_there_and_led_back(in_voila: Open, prepared: Callable[..., str]) -> None:
+def test_who_reads_above_is_left_there_and_led_back(dashboard: ChatPage, prepared: Callable[..., str]) -> None:
     title = prepared("A long one", delay_s=0.02, count=250, tokens=["A line of its own.\n\n"])
-    chat = in_voila()
+    chat = dashboard
     chat.open(title)
     chat.ask("Go on")
     expect(chat.page.locator(".lw-markdown p").nth(40)).to_be_attached()
@@ -359,13 +382,13 @@ def test_who_reads_above_is_left_there_and_led_back(in_voila: Open, prepared: Ca
     assert log.evaluate(end_distance) < 60
 
 
-def test_streamed_and_stored_markdown_look_the_same(in_voila: Open, prepared: Callable[..., str]) -> None:
+def test_streamed_and_stored_markdown_look_the_same(dashboard: ChatPage, prepared: Callable[..., str]) -> None:
     text = (
         "# Title\n\nA *para*graph with `code` and a [link](https://example.org).\n\n1. one\n2. two\n\n   - deeper\n\n"
         "```python\ndef f(x):\n    return x  # <b>\n```\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n> quoted\n\n- [x] done\n"
     )
     title = prepared("Markdown", delay_s=0.01, tokens=[text[n : n + 3] for n in range(0, len(text), 3)])
-    chat = in_voila()
+    chat = dashboard
     chat.open(title)
     chat.ask("Show it")
     chat.finished()
@@ -452,7 +475,6 @@ def test_hostile_model_text_executes_nothing_and_loads_nothing(
     cut = prepared("Hostile, in pieces", tokens=[everything[n : n + 7] for n in range(0, len(everything), 7)])
     before = len(requests)
     for title in (whole, cut):
-        chat.page.get_by_role("searchbox").fill(title)
         chat.open(title)
         chat.ask("<img src=x onerror=window.pwned=1>")
         chat.finished()
@@ -476,8 +498,8 @@ def test_hostile_model_text_executes_nothing_and_loads_nothing(
     assert set(attributes) <= {"class", "href", "target", "rel", "title", "type", "aria-label", "align"}
 
 
-def test_the_dashboard_needs_no_other_host_and_allows_none(in_voila: Open) -> None:
-    chat = in_voila()
+def test_the_dashboard_needs_no_other_host_and_allows_none(dashboard: ChatPage) -> None:
+    chat = dashboard
     blocked = chat.page.evaluate("fetch('https://foreign.example/').then(() => false, () => true)")
     assert blocked
     policy = chat.page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content") or ""

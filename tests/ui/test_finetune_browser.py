@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from .conftest import Workspace
 
 MANY = "100000"
+TRAINING_MS = 900_000
 
 
 class FineTunePage:
@@ -146,18 +147,17 @@ def test_the_page_is_whole_when_narrow_dark_and_chinese(open_notebook: Callable[
 
 
 @pytest.mark.long
-def test_the_real_trainer_teaches_a_model_that_can_be_talked_to(
-    open_notebook: Callable[..., Page], trained: Workspace
-) -> None:
-    tune = FineTunePage(open_notebook("voila", "finetune")).ready()
+@pytest.mark.usefixtures("real_trainer")
+def test_the_real_trainer_teaches_a_model_that_can_be_talked_to(open_page: Open) -> None:
+    tune = open_page("voila")
     tune.start("30")
-    expect(tune.state).to_have_text("Finished", timeout=900_000)
-    assert tune.points() == 30
+    expect(tune.state).to_have_text("Finished", timeout=TRAINING_MS)
+    assert tune.moved(29) == 30
     tune.press("Serve and chat with it")
-    expect(tune.page.get_by_text("Served as")).to_be_visible(timeout=120_000)
+    expect(tune.page.get_by_text("Served as")).to_be_visible(timeout=TRAINING_MS)
     tune.press("Chat with it")
-    composer = tune.page.locator(".lw-talk").get_by_role("textbox", name="Message")
-    composer.fill("How do I sharpen a knife?")
-    composer.press("Enter")
-    expect(tune.page.locator(".lw-talk .lw-figures")).to_be_visible()
-    assert tune.page.locator(".lw-talk .lw-markdown").inner_text().startswith("Ahoy!")
+    chat = tune.page.locator(".lw-talk")
+    chat.get_by_role("textbox", name="Message").fill("How do I sharpen a knife?")
+    chat.get_by_role("textbox", name="Message").press("Enter")
+    expect(chat.locator(".lw-figures")).to_be_visible()
+    assert chat.locator(".lw-markdown").inner_text().startswith("Ahoy!")

@@ -14,14 +14,26 @@ from .conftest import ROOT, Workspace
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_notebook_runs(path: Path, workspace: Workspace) -> None:
-    copy = workspace.notebooks / path.relative_to(ROOT / "notebooks")
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", str(copy)]
-    options = {"env": workspace.environment, "cwd": workspace.folder, "capture_output": True, "text": True}
-    done = subprocess.run(command, **options)  # type: ignore[call-overload]
+def run(path: Path, workspace: Workspace, *options: str) -> None:
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", "-p", "no:cacheprovider", *options, str(path)]
+    done = subprocess.run(command, env=workspace.environment, cwd=workspace.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_notebook_runs(path: Path, workspace: Workspace) -> None:
+    run(workspace.notebooks / path.relative_to(ROOT / "notebooks"), workspace)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("real_trainer")
+def test_the_welcome_teaches_a_model_where_somebody_wants_it(workspace: Workspace) -> None:
+    told = (ROOT / "notebooks" / "welcome.ipynb").read_text()
+    assert told.count("steps = 0") == 1
+    path = workspace.notebooks / "taught.ipynb"
+    path.write_text(told.replace("steps = 0", "steps = 30"))
+    run(path, workspace, "--nbval-cell-timeout", "1200", "--timeout", "1500")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT)))

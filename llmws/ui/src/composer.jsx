@@ -85,7 +85,7 @@ export function ParametersForm({ page, onClose }) {
         <label class="lw-field">
           <span class="lw-field-head">
             {t("parameter_temperature")}
-            <output>{temperature === null ? t("parameter_default") : temperature.toFixed(1)}</output>
+            <span class="lw-unit">{temperature === null ? t("parameter_default") : temperature.toFixed(1)}</span>
           </span>
           <input
             type="range"

@@ -121,7 +121,7 @@ function Field({ asked, page }) {
   const head = (
     <span class="lw-field-head">
       {labelOf(asked)}
-      {asked.unit && <output>{t(`unit_${asked.unit}`)}</output>}
+      {asked.unit && <span class="lw-unit">{t(`unit_${asked.unit}`)}</span>}
     </span>
   );
   const few = type === "choice" && asked.choices.length <= FEW;

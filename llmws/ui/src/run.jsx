@@ -144,7 +144,8 @@ function Log({ page }) {
 
 const ENDED = ["finished", "stopped", "failed", "interrupted"];
 
-function Event({ event }) {
+/** `told` says that its reason stands above already. */
+function Event({ event, told }) {
   const what = [
     t(`state_${event.state}`),
     event.step != null && ENDED.includes(event.state) && t("step", { n: count(event.step) }),
@@ -156,13 +157,14 @@ function Event({ event }) {
       <span class="lw-dot" data-state={event.state} />
       <span>{what.filter(Boolean).join(" · ")}</span>
       {event.at && <time title={exactTime(event.at)}>{relativeTime(event.at)}</time>}
-      {event.reason && <small>{event.reason}</small>}
+      {event.reason && !told && <small>{event.reason}</small>}
     </li>
   );
 }
 
 function History({ page, job }) {
   const { recipe } = job;
+  const history = page.history.value;
   const facts = [
     [t("dataset"), job.dataset],
     [t("base"), job.base],
@@ -182,8 +184,8 @@ function History({ page, job }) {
         ))}
       </dl>
       <ul class="lw-events" aria-label={t("history")}>
-        {page.history.value.map((event, index) => (
-          <Event key={index} event={event} />
+        {history.map((event, index) => (
+          <Event key={index} event={event} told={index === history.length - 1} />
         ))}
       </ul>
     </section>
