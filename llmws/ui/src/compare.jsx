@@ -23,7 +23,7 @@ function Entry({ comparison, page, onPick }) {
         onClick={() => onPick(comparison.id)}
       >
         <span class="lw-entry-title">{comparison.prompt}</span>
-        <small>{`${comparison.models.join(", ")} · ${relativeTime(comparison.created_at)}`}</small>
+        <small>{`${relativeTime(comparison.created_at)} · ${comparison.models.join(", ")}`}</small>
       </button>
     </li>
   );
@@ -104,8 +104,8 @@ function titles(page) {
 }
 
 function Column({ column, title, page }) {
-  const { box, inner, on } = useEnd();
   const running = !column.message.value.finish_reason;
+  const { box, inner, on } = useEnd(48, running);
   return (
     <section class="lw-column" aria-label={title}>
       <header>

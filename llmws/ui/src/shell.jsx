@@ -88,10 +88,10 @@ export function Toasts({ page }) {
 }
 
 /** Keep the end of what grows in `inner` in view while it is in view; `behind` says that it is not. */
-export function useEnd(near = 48) {
+export function useEnd(near = 48, begin = true) {
   const box = useRef();
   const inner = useRef();
-  const stuck = useRef(true);
+  const stuck = useRef(begin);
   const behind = useSignal(false);
   const toEnd = () => {
     stuck.current = true;
