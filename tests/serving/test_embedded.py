@@ -166,6 +166,22 @@ async def test_each_request_chooses_its_own_adapter(embedded: Embedded, tmp_path
     assert list(together) == alone
 
 
+async def test_what_one_model_made_of_a_prompt_is_no_part_of_another_s_answer(
+    embedded: Embedded, tmp_path: Path
+) -> None:
+    """llama.cpp keeps prompts that it has read, and one of its caches does not look at who read them."""
+    prompts = ["What is a galaxy?", "What is an algorithm?", "Who was Caesar?"]
+
+    async def answers(model_id: str) -> list[str]:
+        async with embedded.call(model_id) as endpoint:
+            return [await ask(endpoint, prompt) for prompt in prompts]
+
+    alone = await answers(BASE)
+    await embedded.set_adapters({"tuned": write_adapter(tmp_path / "tuned.gguf")})
+    assert await answers("tuned") != alone
+    assert await answers(BASE) == alone
+
+
 async def test_a_call_in_flight_ends_in_peace_while_adapters_change(embedded: Embedded, tmp_path: Path) -> None:
     async with embedded.call(BASE) as endpoint:
         old = embedded.pid
