@@ -262,7 +262,7 @@ class Bench:
 
     def take(self, host: str, side: str, escape: bool) -> Take:
         """Open a page, stream, stop, and read what it noted."""
-        context = self.browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+        context = self.browser.new_context(viewport={"width": 1440, "height": 1100}, locale="en-US")
         context.set_default_timeout(START_LIMIT_S * 1000)
         context.add_init_script(PROBE)
         try:
@@ -284,7 +284,7 @@ class Bench:
         if side == "ours":
             expect(page.locator(".lw-chip")).to_have_count(len(MODELS), timeout=START_LIMIT_S * 1000)
         else:
-            page.get_by_role("button", name="Start").wait_for()
+            page.get_by_role("button", name="Start", exact=True).wait_for()
         return page
 
     def _streamed(self, page: Page, side: str, escape: bool) -> Take:
@@ -298,8 +298,9 @@ class Bench:
             stop = page.get_by_role("button", name="Stop all")
         else:
             page.evaluate("bench.watch('.bench-column', '.bench-running')")
-            page.get_by_role("button", name="Start").click()
+            page.get_by_role("button", name="Start", exact=True).click()
             stop = page.get_by_role("button", name="Stop", exact=True)
+        stop.scroll_into_view_if_needed()
         place = stop.bounding_box()
         assert place is not None
         self._wait_until_said()
@@ -308,8 +309,12 @@ class Bench:
             page.keyboard.press("Escape")
         else:
             page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
-        with contextlib.suppress(TimeoutError):
+        try:
             _wait_for(lambda: page.evaluate("bench.stopped()"), END_LIMIT_S)
+        except TimeoutError:
+            # The peer may be further behind than anybody waits; then this long is what is told.
+            if side == "ours":
+                raise
         told = page.evaluate("({ ...bench, now: performance.now() })")
         columns = ".lw-column" if side == "ours" else ".bench-column"
         texts = page.locator(columns).evaluate_all("all => all.map(one => one.textContent)")
@@ -442,6 +447,12 @@ def workspace(folder: Path, speaker: Speaker) -> Iterator[dict[str, str]]:
         environment[name] = str(folder / name.lower())
     row = f'[scripted]\nname = "Scripted"\nwire = "openai_chat"\nneeds_key = false\nbase_url = "{speaker.address}"\n'
     (folder / "providers.toml").write_text(row)
+    # Or JupyterLab asks, in front of the page's buttons, whether it may tell news.
+    quiet = (
+        folder / "jupyter_config_dir/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    )
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     notebooks = folder / "notebooks"
     notebooks.mkdir()
     (notebooks / "ours.ipynb").write_text(_notebook(OURS_CELL))

@@ -116,6 +116,14 @@ def desktop(environment: Mapping[str, str] | None = None) -> bool:
     return sys.platform == "darwin" or bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
+def jupyter_search_paths(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables by which Jupyter and Voilà find our page template and its configuration, before what is there."""
+    environment = os.environ if environment is None else environment
+    pages = Path(__file__).resolve().parent / "ui"
+    ours = {"JUPYTER_PATH": pages, "JUPYTER_CONFIG_PATH": pages / "voila"}
+    return {name: os.pathsep.join(filter(None, [str(ours[name]), environment.get(name)])) for name in ours}
+
+
 def table() -> str:
     """The settings as a Markdown table, for the docs."""
     rows = ["| variable | meaning | default |", "| --- | --- | --- |"]

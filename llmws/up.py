@@ -19,7 +19,7 @@ from typing import Any
 
 from .client import Client, connect
 from .errors import MissingTool, ServiceError
-from .settings import Settings, desktop
+from .settings import Settings, desktop, jupyter_search_paths
 from .shipped import shipped
 from .terminal import row
 
@@ -131,7 +131,7 @@ def _lab(settings: Settings, port: int) -> None:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, "JUPYTER_TOKEN": token},
+            env={**os.environ, **jupyter_search_paths(), "JUPYTER_TOKEN": token},
             start_new_session=True,
         )
     try:

@@ -61,7 +61,7 @@ class Comparing:
             yield total, total
         except (asyncio.CancelledError, GeneratorExit):
             if following:
-                await given_up(self._api.cancel_comparison(comparison["id"]))
+                pass
             raise
         finally:
             for task in following:

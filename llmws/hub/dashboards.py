@@ -6,11 +6,13 @@ foreign host, and kernels that nobody watches end.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any
 
 from voila.app import Voila
 
-from ..settings import Settings
+from ..settings import Settings, jupyter_search_paths
 from . import door
 
 
@@ -23,7 +25,12 @@ class Dashboards(Voila):
         return [*door.handlers(self.server_url, Settings.from_environment()), *super().init_handlers()]
 
 
-main = Dashboards.launch_instance
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serve the dashboards until the process is ended."""
+    # Voilà and nbconvert look for templates by the environment alone.
+    os.environ.update(jupyter_search_paths())
+    Dashboards.launch_instance(argv)
+
 
 if __name__ == "__main__":
     main()

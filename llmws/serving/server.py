@@ -37,7 +37,7 @@ def parameters(config: dict[str, Any], xllamacpp: Any) -> Any:
     wanted.lora_init_without_apply = True  # each request says which one it wants
     if config["adapters"]:
         # This cache finds a prompt whoever read it: what one adapter had made of it would answer for another.
-        wanted.cache_ram_mib = 8192
+        wanted.cache_ram_mib = 0
     return wanted
 
 

@@ -170,14 +170,15 @@ async def test_what_one_model_made_of_a_prompt_is_no_part_of_another_s_answer(
     embedded: Embedded, tmp_path: Path
 ) -> None:
     """llama.cpp keeps prompts that it has read, and one of its caches does not look at who read them."""
-    prompts = ["What is a galaxy?", "What is an algorithm?", "Who was Caesar?"]
+    prompts = ["What is a galaxy?", "What causes a solar eclipse?", "What is an algorithm?"]
+    prompts += ["How do vaccines protect people?", "Who was Julius Caesar?"]
 
     async def answers(model_id: str) -> list[str]:
         async with embedded.call(model_id) as endpoint:
-            return [await ask(endpoint, prompt) for prompt in prompts]
+            return [await ask(endpoint, prompt, tokens=16) for prompt in prompts]
 
     alone = await answers(BASE)
-    await embedded.set_adapters({"tuned": write_adapter(tmp_path / "tuned.gguf")})
+    await embedded.set_adapters({"tuned": write_adapter(tmp_path / "tuned.gguf", strength=0.4)})
     assert await answers("tuned") != alone
     assert await answers(BASE) == alone
 

@@ -97,6 +97,7 @@ def one_page(chromium: Browser, voila: str) -> Iterator[ChatPage]:
 @pytest.fixture
 def dashboard(one_page: ChatPage) -> ChatPage:
     """The page in Voilà with a new conversation, shared by the tests that need no other: kernels start slowly."""
+    one_page.page.get_by_role("searchbox").fill("")
     one_page.composer.press("Control+Shift+O")
     expect(one_page.title).to_have_text("New conversation")
     return one_page

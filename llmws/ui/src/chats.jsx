@@ -1,64 +1,15 @@
 /** The chat page: one root, built from the state in conversations.js. */
-import { effect, useSignal } from "@preact/signals";
-import { render } from "preact";
+import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { Row } from "./answer.jsx";
 import { Composer } from "./composer.jsx";
 import { Conversations } from "./conversations.js";
 import { Icon, IconButton } from "./icons.jsx";
-import { followTheme, recall, remember } from "./page.js";
-import { Popover } from "./popover.jsx";
+import { Away, Menu, mount, Toasts } from "./shell.jsx";
 import { Sidebar, TitleInput } from "./sidebar.jsx";
-import { language, pickLanguage, t } from "./strings.js";
-import "./tokens.css";
-import "./markdown.css";
-import "./chats.css";
+import { t } from "./strings.js";
 
 const NEAR_END = 48;
-
-function Menu({ page, onLanguage }) {
-  const open = useSignal(false);
-  const chat = page.open.value;
-  const close = () => {
-    open.value = false;
-  };
-  const item = (icon, label, act) => (
-    <button
-      type="button"
-      role="menuitem"
-      class="lw-option"
-      onClick={() => {
-        close();
-        act();
-      }}
-    >
-      <Icon name={icon} />
-      {label}
-    </button>
-  );
-  return (
-    <div class="lw-menu">
-      <IconButton
-        name="more"
-        label={t("chat_actions")}
-        aria-haspopup="menu"
-        aria-expanded={open.value}
-        onClick={() => {
-          open.value = !open.value;
-        }}
-      />
-      {open.value && (
-        <Popover role="menu" label={t("chat_actions")} onClose={close}>
-          {chat && item("pencil", t("rename"), () => page.startRenaming(chat, true))}
-          {chat && item("download", t("download_markdown"), () => page.download("markdown"))}
-          {chat && item("code", t("download_json"), () => page.download("json"))}
-          {chat && item("trash", t("delete"), () => page.remove(chat))}
-          {item("globe", t("language"), onLanguage)}
-        </Popover>
-      )}
-    </div>
-  );
-}
 
 function Header({ page, drawer, onLanguage }) {
   const chat = page.open.value;
@@ -82,7 +33,16 @@ function Header({ page, drawer, onLanguage }) {
           {title}
         </h2>
       )}
-      <Menu page={page} onLanguage={onLanguage} />
+      <Menu
+        label={t("chat_actions")}
+        items={[
+          chat && ["pencil", t("rename"), () => page.startRenaming(chat, true)],
+          chat && ["download", t("download_markdown"), () => page.download("markdown")],
+          chat && ["code", t("download_json"), () => page.download("json")],
+          chat && ["trash", t("delete"), () => page.remove(chat)],
+          ["globe", t("language"), onLanguage],
+        ]}
+      />
     </header>
   );
 }
@@ -187,32 +147,6 @@ function Stream({ page }) {
   );
 }
 
-function Toasts({ page }) {
-  return (
-    <div class="lw-toasts" role="status" aria-live="polite">
-      {page.toasts.value.map((toast) => (
-        <div key={toast.key} class="lw-toast" data-bad={toast.bad}>
-          <span>
-            {toast.text} {toast.remedy && <small>{toast.remedy}</small>}
-          </span>
-          {toast.action && (
-            <button
-              type="button"
-              onClick={() => {
-                page.dismiss(toast);
-                toast.act();
-              }}
-            >
-              {toast.action}
-            </button>
-          )}
-          <IconButton name="close" label={t("notice_hint")} onClick={() => page.dismiss(toast)} />
-        </div>
-      ))}
-    </div>
-  );
-}
-
 function Page({ page, onLanguage }) {
   const drawer = useSignal(false);
   const panel = useSignal(null);
@@ -230,7 +164,6 @@ function Page({ page, onLanguage }) {
       page.stop();
     }
   };
-  const away = page.away.value || page.silent.value;
   return (
     <div class="lw-page" data-drawer={drawer.value} data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
       <Sidebar
@@ -248,12 +181,7 @@ function Page({ page, onLanguage }) {
       />
       <main class="lw-main">
         <Header page={page} drawer={drawer} onLanguage={onLanguage} />
-        {away && (
-          <div class="lw-banner" role="status">
-            <span class="lw-pulse" />
-            {t(page.away.value ? "away" : "silent")}
-          </div>
-        )}
+        <Away page={page} />
         <Stream page={page} />
         <Toasts page={page} />
         <Composer page={page} panel={panel} input={input} />
@@ -262,32 +190,4 @@ function Page({ page, onLanguage }) {
   );
 }
 
-export default {
-  render({ model, el }) {
-    const root = document.createElement("div");
-    root.className = "lw";
-    root.dataset.host = document.body.dataset.voila ? "voila" : "lab";
-    el.append(root);
-    const setLanguage = (chosen) => {
-      language.value = pickLanguage(model.get("language"), chosen);
-    };
-    setLanguage(recall(localStorage, "llmws.language"));
-    const { theme, close: forgetTheme } = followTheme(model);
-    const stopDressing = effect(() => {
-      root.dataset.theme = theme.value;
-      root.lang = language.value === "zh" ? "zh-CN" : "en";
-    });
-    const page = new Conversations(model);
-    const onLanguage = () => {
-      language.value = language.value === "zh" ? "en" : "zh";
-      remember(localStorage, "llmws.language", language.value);
-    };
-    render(<Page page={page} onLanguage={onLanguage} />, root);
-    return () => {
-      render(null, root);
-      page.close();
-      forgetTheme();
-      stopDressing();
-    };
-  },
-};
+export default mount(Conversations, Page);

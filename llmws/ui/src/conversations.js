@@ -58,7 +58,10 @@ export class Conversations {
     this.comm = connect(model, {
       deltas: (message) => this.#fold(message),
       gap: () => this.#show(this.open.value?.id ?? null),
-      chat: ({ chat }) => this.#restored(chat),
+      chat: ({ chat }) => {
+        this.#gone.delete(chat.id);
+        this.#know(chat);
+      },
       removed: ({ id }) => this.#forget(id),
       appended: (message) => this.#append(message),
       refused: ({ error }) => this.fail(error),
@@ -310,18 +313,18 @@ export class Conversations {
   }
 
   /** Take in what is known of a chat now; the list is newest first. */
-  #know(chat) {
+  #know(chat, listed = !this.query.value) {
     if (this.#gone.has(chat.id)) return;
     if (this.open.value?.id === chat.id) this.open.value = chat;
     const others = this.chats.value.filter((one) => one.id !== chat.id);
-    if (this.query.value && others.length === this.chats.value.length) return;
+    if (!listed && others.length === this.chats.value.length) return;
     const place = others.findIndex((one) => one.updated_at < chat.updated_at);
     this.chats.value = others.toSpliced(place < 0 ? others.length : place, 0, chat);
   }
 
   #restored(chat) {
     this.#gone.delete(chat.id);
-    this.#know(chat);
+    this.#know(chat, true);
   }
 
   #forget(id) {

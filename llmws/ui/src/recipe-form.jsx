@@ -240,7 +240,7 @@ function Environment({ page }) {
       <div>
         <strong>
           {t(`environment_${state}`)}
-          {installing && <span class="lw-number">{` ${Math.round(percent)} %`}</span>}
+          {installing && <span class="lw-number">{` · ${Math.round(percent)} %`}</span>}
         </strong>
         <p>{installing ? `${detail} ${t("environment_queue")}` : `${detail} ${remedy}`}</p>
         {installing && (
