@@ -2,7 +2,8 @@
 
 Both sides train the same recipe on the same rows with the same `recipe.yaml`, in turns, alone on the machine. Ours is
 everything that llmws runs: service, runner, supervisor, the embedded model's server, and the client's thread in this
-process, which follows the job's events all the while. The peer is `llamafactory-cli train` by itself, in a copy of the run folder.
+process, which follows the job's events all the while. The peer is `llamafactory-cli train` by itself, in a copy of the
+run folder.
 
     bench/training.py [--quick] [--json FILE]      quick: one round of 5 steps, else three of 20
 """

@@ -218,7 +218,7 @@ def test_a_training_environment_that_cannot_be_installed_says_why(
     (tmp_path / "photos" / "holiday.jpg").touch()
     monkeypatch.setenv("LLMWS_TRAINING_ENVIRONMENT", str(tmp_path / "photos"))
     client = connect()
-    with pytest.raises(TrainingError, match="holds something else.*Set LLMWS_TRAINING_ENVIRONMENT to another path"):
+    with pytest.raises(TrainingError, match=r"holds something else.*Set LLMWS_TRAINING_ENVIRONMENT to another path"):
         demo._Demo(client, demo.Report(None), 30)._training_environment()
     client.close()
     assert capsys.readouterr().out == "training      not installed yet, so that comes first\n"

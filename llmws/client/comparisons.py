@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import from_dict
 from ..messages import Message, Parameters
-from .answers import begun, given_up, overwrites
+from .answers import begun, overwrites
 from .api import Api
 from .origin import of_cell
 
