@@ -281,7 +281,7 @@ class Bench:
             expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=START_LIMIT_S * 1000)
             page.locator(".jp-Notebook .cm-content").first.click()
             page.keyboard.press("Shift+Enter")
-        if side == "ours":
+        if side != "peer":
             expect(page.locator(".lw-chip")).to_have_count(len(MODELS), timeout=START_LIMIT_S * 1000)
         else:
             page.get_by_role("button", name="Start", exact=True).wait_for()
@@ -290,7 +290,7 @@ class Bench:
     def _streamed(self, page: Page, side: str, escape: bool) -> Take:
         self.speaker.written.clear()
         origin = _origin(page)
-        if side == "ours":
+        if side != "peer":
             page.evaluate("bench.watch('.lw-column', '.lw-answer[data-running=true]')")
             composer = page.get_by_role("textbox", name="Message")
             composer.fill("Speak.")
@@ -305,7 +305,7 @@ class Bench:
         assert place is not None
         self._wait_until_said()
         page.evaluate("bench.asked = null")
-        if escape and side == "ours":
+        if escape and side != "peer":
             page.keyboard.press("Escape")
         else:
             page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
@@ -313,14 +313,14 @@ class Bench:
             _wait_for(lambda: page.evaluate("bench.stopped()"), END_LIMIT_S)
         except TimeoutError:
             # The peer may be further behind than anybody waits; then this long is what is told.
-            if side == "ours":
+            if side != "peer":
                 raise
         told = page.evaluate("({ ...bench, now: performance.now() })")
-        columns = ".lw-column" if side == "ours" else ".bench-column"
+        columns = ".lw-column" if side != "peer" else ".bench-column"
         texts = page.locator(columns).evaluate_all("all => all.map(one => one.textContent)")
         if abs(_origin(page) - origin) > 0.005:
             raise SystemExit("the clocks of page and bench drift apart: nothing can be said")
-        if side == "ours":
+        if side != "peer":
             for text in texts:
                 numbers = [int(number) for number in NUMBER.findall(text)]
                 if numbers != list(range(len(numbers))) or len(numbers) < self.tokens / 2:
@@ -526,11 +526,18 @@ def _chromium() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
+def _waited_for_cpu_s() -> float | None:
+    """For how long, since the machine started, somebody waited for a CPU; None where the kernel does not tell."""
+    file = Path("/proc/pressure/cpu")
+    found = re.search(r"some .*total=(\d+)", file.read_text()) if file.exists() else None
+    return int(found[1]) / 1e6 if found else None
+
+
 def main() -> None:
     asked = arguments(__doc__ or "")
     rounds, tokens = (1, 1500) if asked.quick else (3, 5000)
     takes: dict[tuple[str, str], list[Take]] = {(host, side): [] for host in HOSTS for side in ("ours", "peer")}
-    loads = [os.getloadavg()[0]]
+    loads, begun, waited_s = [os.getloadavg()[0]], time.monotonic(), _waited_for_cpu_s()
     speaker = Speaker()
     speaker.start()
     with (
@@ -547,10 +554,13 @@ def main() -> None:
                         continue
                     takes[host, side].append(bench.take(host, side, escape=turn % 2 == 1))
                     loads.append(os.getloadavg()[0])
+            waited = ((_waited_for_cpu_s() or 0.0) - (waited_s or 0.0)) / (time.monotonic() - begun)
         browser.close()
     told = [row for host in HOSTS for row in rows(host, takes[host, "ours"], takes[host, "peer"])]
-    cores = f"load average of {os.cpu_count()} cores"
-    finish([*told, Row(cores, median(loads), "", spread=spread(loads))], asked.json)
+    told.append(Row(f"machine: load average on {os.cpu_count()} cores", median(loads), "", spread=spread(loads)))
+    if waited_s is not None:
+        told.append(Row("machine: time with somebody waiting for a CPU", 100 * waited, "%"))
+    finish(told, asked.json)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import from_dict
 from ..messages import Message, Parameters
-from .answers import begun, overwrites
+from .answers import begun, given_up, overwrites
 from .api import Api
 from .origin import of_cell
 
@@ -61,7 +61,7 @@ class Comparing:
             yield total, total
         except (asyncio.CancelledError, GeneratorExit):
             if following:
-                pass
+                await given_up(self._api.cancel_comparison(comparison["id"]))
             raise
         finally:
             for task in following:

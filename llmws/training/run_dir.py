@@ -25,6 +25,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ ENDED = ("finished", "stopped", "failed", "interrupted")
 
 # Given back when the disk is full, so that the end of a run can still be written down.
 _RESERVE = 1 << 16
+_LITTLE = 1 << 20
 # Somebody who only looks holds a lock for some microseconds.
 _PATIENCE_S = 0.5
 
@@ -172,6 +174,11 @@ class RunDir:
 
 def is_full(problem: BaseException) -> bool:
     return isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def has_no_room(folder: Path) -> bool:
+    """Whether so little is left that somebody who ended there without a word probably could not write it."""
+    return shutil.disk_usage(folder).free < _LITTLE
 
 
 def full_disk(folder: Path) -> TrainingError:

@@ -69,7 +69,7 @@ from . import environment
 from .accelerators import Accelerator, common_precision, find_accelerators
 from .orders import Job, Order
 from .reports import Follower
-from .run_dir import RunDir
+from .run_dir import RunDir, full_disk, has_no_room
 from .supervise import start
 
 log = logging.getLogger(__name__)
@@ -260,7 +260,9 @@ class Runner:
         said = reported(printed) or TrainingError(
             "The run's supervisor ended without a word.", remedy=f"See {watched.run.supervisor_log}, then resume."
         )
-        why = {"reason": said.message, "remedy": said.remedy, "error": "training", "ended_at": time.time()}
+        if has_no_room(watched.run.folder):
+            said = full_disk(watched.run.folder)
+        why = {"reason": said.message, "remedy": said.remedy, "error": said.code, "ended_at": time.time()}
         await self._tell_state(watched.run.job_id, "failed", round=self._round(watched.run), **why)
         return True
 

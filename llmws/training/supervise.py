@@ -33,14 +33,13 @@ from ..training_log import merge, parse
 from .launch import prepare
 from .orders import Job
 from .reasons import Reason, explain, signal_name
-from .run_dir import RunDir, State, lines
+from .run_dir import RunDir, State, full_disk, has_no_room, is_full, lines
 from .trainer import Trainer
 
 _LOOK_S = 1.0
 # From SIGTERM to SIGKILL.
 _LAST_GRACE_S = 10.0
 _TAIL = 1 << 16
-_LITTLE_DISK = 1 << 20
 _RESULTS = ("train_results.json", "all_results.json")
 # Of a finished model; without a checkpoint beside them LLaMA-Factory refuses to start in the folder.
 _MODEL_FILES = ("adapter_model.*", "model.safetensors*", "model-*.safetensors", "pytorch_model*")
@@ -101,9 +100,14 @@ class Supervisor:
                 end = self._attempt(lock)
         except Error as problem:
             end = End("failed", problem.message, problem.remedy, error=problem.code)
+        except OSError as problem:
+            told = (
+                full_disk(self._run.folder) if is_full(problem) else TrainingError(f"The run folder failed: {problem}.")
+            )
+            end = End("failed", told.message, told.remedy, error=told.code)
         shutil.rmtree(self._run.cache, ignore_errors=True)
-        told = replace(end, attempts=len(self._attempts), ended_at=time.time())
-        self._run.write(self._run.exit, asdict(told))
+        end = replace(end, attempts=len(self._attempts), ended_at=time.time())
+        self._run.write(self._run.exit, asdict(end))
         self._run.reserve.unlink(missing_ok=True)
 
     def _wait_for_lock(self) -> int:
@@ -127,6 +131,8 @@ class Supervisor:
         try:
             trainer = Trainer.start(self._run, self._job, lock)
         except OSError as problem:
+            if is_full(problem):
+                raise
             raise TrainingError(
                 f"The trainer {self._job.command[0]} cannot be started: {problem.strerror}.",
                 remedy="Run `make train-env`, or set LLMWS_TRAINING_COMMAND.",
@@ -204,7 +210,7 @@ class Supervisor:
         since = max(self._attempts[-1]["output_from"], _size(self._run.output_log) - _TAIL)
         reason = explain("".join(lines(self._run.output_log, since)), code)
         # A trainer that can write nothing cannot say so either.
-        if shutil.disk_usage(self._run.folder).free < _LITTLE_DISK:
+        if has_no_room(self._run.folder):
             reason = explain("No space left on device", code)
         return reason
 
@@ -257,13 +263,15 @@ def main(arguments: list[str] | None = None) -> int:
     run = RunDir.at(Path((arguments or sys.argv[1:])[0]))
     # A trainer that SIGABRT kills before its handler is in place would leave gigabytes.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if run.hold(run.supervisor_lock) is None:
-        return 0
     try:
-        Supervisor(run).supervise()
-    except Error as problem:
-        print(report(problem), file=sys.stderr)
-        return os.EX_IOERR if problem.code == "disk_full" else os.EX_SOFTWARE
+        if run.hold(run.supervisor_lock) is not None:
+            Supervisor(run).supervise()
+    except (Error, OSError) as problem:
+        error = problem if isinstance(problem, Error) else full_disk(run.folder) if is_full(problem) else None
+        if error is None:
+            raise
+        print(report(error), file=sys.stderr)
+        return 1
     return 0
 
 

@@ -93,7 +93,10 @@ class Streams:
     def _take(self, stream: _Stream, event: StreamEvent) -> None:
         stream.unsent.append(event)
         stream.ended = stream.ended or event.type == "end"
-        if self._flushing is None:
+        if stream.ended:
+            # Whoever pressed Stop is waiting for it.
+            self.flush()
+        elif self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_later(BATCH_S, self.flush)
 
     def _forget(self) -> None:

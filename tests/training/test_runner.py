@@ -198,3 +198,13 @@ def test_a_runner_ends_with_its_parent_and_the_job_goes_on(place: Place, service
     (run.folder / "go").touch()
     wait_for(run.exit.exists)
     assert run.state() == "finished"
+
+
+def test_a_run_that_cannot_be_supervised_is_told_with_what_the_supervisor_said(place: Place, service: Service) -> None:
+    run = place.prepare()
+    run.attempts.write_text("{")
+    row = service.order(place.order())
+    start_runner(place, service)
+    wait_for(lambda: row.state == "failed")
+    assert row.last["reason"] == f"{run.attempts} is not JSON."
+    assert row.last["remedy"] == "Mend or remove it."
