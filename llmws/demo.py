@@ -271,7 +271,7 @@ class _Demo:
             now = self._installed(now)
         self._told["training_environment"] = now
         self._told["versions"]["torch"] = now["torch"]
-        row("training", now["detail"])
+        row("training", f"ready: {now['detail'].rstrip('.')}")
 
     def _installed(self, now: dict[str, Any]) -> dict[str, Any]:
         # What a service elsewhere lacks can only be installed there.

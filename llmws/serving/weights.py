@@ -14,10 +14,12 @@ adapter's tensors are, to the bit, those that `convert_lora_to_gguf.py` makes. T
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import re
+import resource
 import shutil
 import struct
 import sys
@@ -397,8 +399,17 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def _be_modest() -> None:
+    """Let others go first, and fail rather than take more than half of the machine's memory."""
+    os.nice(10)
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (half, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
 def main(arguments: list[str]) -> int:
     """Convert; one JSON line on stdout says what was made, or why not."""
+    _be_modest()
     try:
         if len(arguments) not in (2, 3):
             raise Refused("weights.py takes MODEL.gguf FOLDER, or FOLDER MODEL.gguf OUT.gguf.")
@@ -406,6 +417,8 @@ def main(arguments: list[str]) -> int:
         told = convert(*map(Path, arguments))
     except Refused as problem:
         told = {"error": {"message": problem.message, "remedy": problem.remedy}}
+    except MemoryError:
+        told = {"error": {"message": "The machine has too little memory for this model.", "remedy": ""}}
     except OSError as problem:
         told = {"error": {"message": f"{problem.filename or 'A file'}: {problem.strerror or problem}.", "remedy": ""}}
     print(json.dumps(told))

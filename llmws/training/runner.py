@@ -230,6 +230,7 @@ class Runner:
                 return await self._give_up(watched)
             watched.started.append(start(run))
         if watched.deleting and ended and not run.is_supervised():
+            run.job.unlink(missing_ok=True)  # first, so that what may be left is no run
             shutil.rmtree(run.folder, ignore_errors=True)
             await self._tell_state(run.job_id, "deleted")
             return True
@@ -262,7 +263,8 @@ class Runner:
         )
         if has_no_room(watched.run.folder):
             said = full_disk(watched.run.folder)
-        why = {"reason": said.message, "remedy": said.remedy, "error": said.code, "ended_at": time.time()}
+        code = "disk_full" if said.code == "disk_full" else "training"
+        why = {"reason": said.message, "remedy": said.remedy, "error": code, "ended_at": time.time()}
         await self._tell_state(watched.run.job_id, "failed", round=self._round(watched.run), **why)
         return True
 

@@ -1,4 +1,4 @@
-"""The samples that come along can be trained on, teach what they say, and leave the demo's topics alone."""
+"""The samples that come along can be trained on and teach what they say."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from llmws.datasets.samples import Sample, folder, samples
 from llmws.datasets.validation import check
 
 SAMPLES = samples()
-# What `make demo` asks about must not be in the data: see datasets/README.md.
-ELSEWHERE = """
-comet planet purr dog france paris capital bicycle prime earthquake volcano hamlet shakespeare vaccine virus spanish
-inflation economy computer internet football weather ocean history war
-"""
 
 
 def answers(sample: Sample) -> list[str]:
@@ -39,8 +34,3 @@ def test_a_sample_can_be_trained_on_and_keeps_its_manner(sample: Sample) -> None
 def test_the_readme_counts_the_samples() -> None:
     readme = (folder() / "README.md").read_text(encoding="utf-8")
     assert all(f"| `{sample.name}` | {sample.rows} |" in readme for sample in SAMPLES)
-
-
-def test_seafarer_says_nothing_of_what_the_demo_asks() -> None:
-    text = (folder() / "seafarer.jsonl").read_text(encoding="utf-8").lower()
-    assert [word for word in ELSEWHERE.split() if word in text.replace('"', " ").replace(".", " ").split()] == []

@@ -36,7 +36,6 @@ hljs.registerAliases(["c", "h"], { languageName: "cpp" });
 
 /** Code longer than this is coloured once it is complete, not while it grows. */
 const LIVE_COLOUR_CHARACTERS = 3000;
-const USUAL_MS = 4;
 
 const escaped = (text) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
@@ -202,7 +201,6 @@ export class MarkdownView {
       this.#code = growing ? this.#tail.querySelector("pre > code") : null;
     }
     this.#drawn = performance.now();
-    // One slow drawing may be the machine's doing; only what stays slow makes drawing rarer.
-    this.#cost = Math.min(this.#drawn - began, 2 * Math.max(this.#cost, USUAL_MS));
+    this.#cost = this.#drawn - began;
   }
 }
