@@ -400,8 +400,7 @@ def _sync(path: Path) -> None:
 
 
 def _be_modest() -> None:
-    """Let others go first, and fail rather than take more than half of the machine's memory."""
-    os.nice(10)
+    """Fail rather than take more than half of the machine's memory. Not niced: somebody waits for a conversion."""
     half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (half, resource.getrlimit(resource.RLIMIT_AS)[1]))
