@@ -182,7 +182,8 @@ def _polite_end() -> Iterator[None]:
     def leave(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # SIGINT too: a shell starts what it puts in the background with it ignored, and Python leaves that so.
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     except KeyboardInterrupt:
