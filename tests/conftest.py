@@ -12,7 +12,6 @@ import pytest
 
 from llmws.settings import Settings
 
-
 # A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
