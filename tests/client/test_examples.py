@@ -1,4 +1,4 @@
-"""The examples of the client run, against a real service, and every public name has one."""
+"""The examples of client and pages run, against a real service, and every public name has one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import llmws
 from llmws.client import Client, chats, jobs
 from llmws.client import client as client_module
 from llmws.settings import Settings
+from llmws.ui import chats as chats_page
+from llmws.ui import compare as compare_page
+from llmws.ui import finetune as finetune_page
 from tests.service.harness import Running, running_service
 from tests.service.workshop import Workshop
 
-MODULES = [chats, client_module, jobs]
+MODULES = [chats, client_module, jobs, chats_page, compare_page, finetune_page]
 EXAMPLES = {test.name: test for module in MODULES for test in doctest.DocTestFinder().find(module) if test.examples}
 # Values that say all there is to say in a sentence; what makes them has the example.
 PLAIN = {"Parameters", "Part", "Timing", "Usage", "errors"}
@@ -36,7 +39,7 @@ def test_example(name: str, client: Client, service: Running, monkeypatch: pytes
     monkeypatch.setenv("LLMWS_URL", service.instance.url)
     monkeypatch.setenv("LLMWS_TOKEN", service.instance.token)
     test = EXAMPLES[name]
-    test.globs.update(client=client, llmws=llmws)
+    test.globs.update(client=client, llmws=llmws, ui=llmws.ui)
     told: list[str] = []
     failed = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=told.append).failed
     assert failed == 0, "".join(told)
