@@ -260,13 +260,13 @@ def test_what_went_wrong_stands_in_the_answer_with_a_way_on(dashboard: ChatPage,
     expect(failure).to_have_count(2)
 
 
-def test_a_chat_is_downloaded_through_the_door(chat: ChatPage) -> None:
-    chat.choose("Echo")
-    chat.ask("Keep this **text**")
-    chat.finished()
-    chat.page.get_by_role("button", name="Conversation menu").click()
-    with chat.page.expect_download() as download:
-        chat.page.get_by_role("menuitem", name="Download as Markdown").click()
+def test_a_chat_is_downloaded_through_the_door(dashboard: ChatPage) -> None:
+    dashboard.choose("Echo")
+    dashboard.ask("Keep this **text**")
+    dashboard.finished()
+    dashboard.page.get_by_role("button", name="Conversation menu").click()
+    with dashboard.page.expect_download() as download:
+        dashboard.page.get_by_role("menuitem", name="Download as Markdown").click()
     assert download.value.suggested_filename.endswith(".md")
     assert "Keep this **text**" in download.value.path().read_text()
 
