@@ -196,9 +196,10 @@ async def stop(
     def change(connection: Connection) -> dict[str, Any]:
         job = kept.get(connection, person.name, id)
         if job.ended_at is None:
-            # Where a runner has just got the order all the same, what it reports counts, and it is told to stop.
+            # Once it has its accelerators a runner may have the order, and only that one can say that it stopped.
             told = {"state": "stopped", "reason": "Stopped before it began.", "remedy": "", "ended_at": time.time()}
-            job = progress.change(connection, job, intent="stop", **(told if job.state == "queued" else {}))
+            waits = job.state == "queued" and not job.accelerators
+            job = progress.change(connection, job, intent="stop", **(told if waits else {}))
         return to_json(job, _models(connection, person.name), settings)
 
     changed = await store.write(change)

@@ -143,8 +143,11 @@ async def report(
 
 
 def _is_to_begin(job: Job) -> bool:
-    """Whether the job has its accelerators, and its runner has not said yet that it has the order."""
-    return job.state == "queued" and job.intent == "run" and bool(job.accelerators)
+    """Whether the job has its accelerators, and its runner has not said yet that it has the order.
+
+    One that shall stop is ordered, too: what a runner has taken on, it can stop and tell of, whatever came before.
+    """
+    return job.state == "queued" and job.intent != "delete" and bool(job.accelerators)
 
 
 async def _order(job: Job, store: Store, feed: Feed, bases: Bases, datasets: Datasets) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -52,8 +53,12 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 
 def runner_of(pid: int) -> psutil.Process | None:
     """The runner that a service has as its child."""
-    children = psutil.Process(pid).children()
-    return next((child for child in children if "llmws.training.runner" in child.cmdline()), None)
+    for child in psutil.Process(pid).children():
+        # One that was just killed has no command line any more.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "llmws.training.runner" in child.cmdline():
+                return child
+    return None
 
 
 def test_what_can_be_tuned_is_told(service: Running, workshop: Workshop) -> None:

@@ -24,6 +24,8 @@ from .harness import LIMIT_S, Api, Process
 def taken(port: int = 0) -> Iterator[int]:
     """A port on which something else listens."""
     with socket.socket() as other:
+        # As servers do: connections of an earlier one that are not quite over must not keep us from listening.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Somebody else may have it already, which is as good.
         with contextlib.suppress(OSError):
             other.bind(("127.0.0.1", port))

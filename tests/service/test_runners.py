@@ -168,11 +168,14 @@ async def test_a_stop_is_wanted_until_it_is_done(hub: Hub) -> None:
 async def test_a_stop_that_comes_with_the_order_still_stops(hub: Hub) -> None:
     job = await hub.train()
     await hub.order(job)
-    stopped = await hub.ask("ada", "POST", f"/api/jobs/{job['id']}/stop")
-    assert stopped.json()["state"] == "stopped"
+    stopping = (await hub.ask("ada", "POST", f"/api/jobs/{job['id']}/stop")).json()
+    assert (stopping["state"], stopping["intent"]) == ("queued", "stop")
+    told = await hub.claim()
+    assert [one["id"] for one in told["orders"]] == [one["id"] for one in told["intents"]] == [job["id"]]
     assert (await hub.report(job, "preparing"))["intent"] == "stop"
-    now = await hub.job(job)
-    assert (now["state"], now["ended_at"]) == ("preparing", None)
+    await hub.report(job, "stopped", reason="Stopped by ada before it began.", ended_at=5.0)
+    assert await hub.claim() == {"orders": [], "intents": []}
+    assert (await hub.job(job))["state"] == "stopped"
 
 
 async def test_a_report_of_an_earlier_round_changes_nothing(hub: Hub) -> None:
