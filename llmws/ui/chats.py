@@ -31,6 +31,9 @@ class Chat(Page):
         model: the id of the model that a new conversation begins with.
         language, theme: see `Page`.
 
+    Raises:
+        NotFound: there is no such conversation.
+
     Example:
         >>> page = ui.Chat(model="echo")
         >>> page.messages                        # nothing was said yet
@@ -46,8 +49,8 @@ class Chat(Page):
     ) -> None:
         super().__init__(client, **traits)
         self.set_trait("model", model)
-        self.chat_id = chat
         self._api = self.client.api
+        self.chat_id = None if chat is None else self.client.loop.run(self._api.chat(chat))["id"]
         self._streams = Streams(self, self._api)
 
     @property

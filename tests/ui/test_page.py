@@ -9,6 +9,7 @@ import anywidget
 import pytest
 
 from llmws import ui
+from llmws.errors import NotFound
 from llmws.messages import Message, StreamEvent
 
 from .fake_api import FakeClient
@@ -109,6 +110,15 @@ def test_long_conversations_come_in_pages(browser: Browser, client: FakeClient) 
     texts = [item["message"]["parts"][0]["text"] for item in earlier["messages"] + shown["messages"]]
     assert texts[:4] == ["0", "0", "1", "1"]
     assert len(browser.page.messages) == 120
+
+
+def test_a_page_opens_with_a_conversation_or_says_that_there_is_none(browser: Browser, client: FakeClient) -> None:
+    chat = browser.ask("say", text="hello", key="k", model="echo")["value"]["chat"]["id"]
+    browser.ended()
+    page = ui.Chat(client, chat=chat)  # type: ignore[arg-type]
+    assert [message.text for message in page.messages] == ["hello", "hello"]
+    with pytest.raises(NotFound):
+        ui.Chat(client, chat="0" * 32)  # type: ignore[arg-type]
 
 
 def test_an_error_of_the_service_reaches_the_page_with_its_remedy(browser: Browser, client: FakeClient) -> None:

@@ -101,10 +101,11 @@ export class Conversations {
   }
 
   #firstModel() {
-    const wanted = [this.wanted, recall(localStorage, "llmws.model")];
-    const ready = this.models.value.filter((model) => model.state === "ready");
-    const listed = wanted.filter((id) => this.models.value.some((model) => model.id === id));
-    return listed[0] ?? ready.find((model) => model.id !== "echo")?.id ?? this.models.value[0]?.id ?? null;
+    if (this.wanted) return this.wanted;
+    const models = this.models.value;
+    const last = recall(localStorage, "llmws.model");
+    const ready = models.filter((model) => model.state === "ready" && model.id !== "echo");
+    return (models.find((model) => model.id === last) ?? ready[0] ?? models[0])?.id ?? null;
   }
 
   /** Show a snapshot. Known messages stay the same row, so that nothing flickers; what could not be sent stays, too. */

@@ -109,7 +109,7 @@ const catalogue = {
   method: ["Method", "方法"],
   model: ["Model", "模型"],
   model_find: ["Find a model", "查找模型"],
-  model_missing: ["not listed any more", "已不在列表中"],
+  model_missing: ["not in the list", "不在列表中"],
   model_none: ["No model", "无可用模型"],
   model_none_hint: [
     "No model can be reached yet. `llmws doctor` says what is missing.",
