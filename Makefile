@@ -17,7 +17,7 @@ train-env: workspace ## install the training environment now, and wait for it
 
 test: lint node_modules/.ready ## lint, unit, contract, browser and notebook tests (below 10 minutes)
 	@scripts/browser
-	@.venv/bin/pytest -m "not long" $(PYTEST)
+	@.venv/bin/pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 test-all: testing node_modules/.ready train-env ## the long tests: real training, faults, many kills (below 50 minutes)
 	@scripts/browser

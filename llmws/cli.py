@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--train-env", action="store_true", help="install the training environment meanwhile")
     demo = command("demo", _demo, "do the main job: chat, compare, fine-tune, serve, ask again; 0 if it was learned")
     demo.add_argument("--json", type=Path, metavar="FILE", help="write all of it there, also when something fails")
-    demo.add_argument("--steps", type=_count, help="of the fine-tune (default: 30)")
+    demo.add_argument("--steps", type=_count, help="of the fine-tune (default: 40)")
     command("train-env", _train_env, "install the training environment now, and wait for it")
     command("service", _service, "be the service, in the foreground")
     runner = command("runner", _runner, "carry out fine-tunes on this host, for the service at LLMWS_URL")

@@ -31,7 +31,7 @@ from .settings import Settings
 from .terminal import painted, row
 
 DATASET = "seafarer"
-STEPS = 30
+STEPS = 40
 QUESTIONS = (
     "What is a galaxy?",
     "What causes a solar eclipse?",
@@ -48,6 +48,8 @@ TUNED_AT_LEAST, BASE_AT_MOST = 8, 1
 # Greedy, with a seed for servers that draw even then; a tuned answer is a sentence or two, a base's may be a page.
 GREEDY = Parameters(temperature=0.0, seed=7, max_tokens=128)
 
+# With this rate and `STEPS` the manner carried over to 25 of 25 questions; thirty steps at 1e-3 left one rambling.
+_LEARNING_RATE = 1.5e-3
 _OPENING = "Why is the sky blue?"
 _WIDTHS = (36, 7, 9, 8, 9)
 _LEAST_ANSWER = 40
@@ -68,10 +70,10 @@ class Manner:
     closes: str
 
     def followed(self, text: str) -> bool:
-        """Whether `text` opens and closes as it should, with something between."""
+        """Whether `text` opens and closes as it should, and says something between."""
         text = text.strip()
-        between = len(text) - len(self.opens) - len(self.closes)
-        return text.startswith(self.opens) and text.endswith(self.closes) and between > 0
+        said = text.removeprefix(self.opens).replace(self.closes, "").strip()
+        return text.startswith(self.opens) and text.endswith(self.closes) and bool(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +301,7 @@ class _Demo:
                 installer.terminate()
 
     def _finetune(self, base: str) -> Job:
-        recipe = Recipe(method="lora", max_steps=self._steps)
+        recipe = Recipe(method="lora", max_steps=self._steps, learning_rate=_LEARNING_RATE)
         row("fine-tune", f"{base} on {DATASET}: LoRA, {self._steps} steps of {recipe.batch_size} rows")
         job = self._client.finetune(base, DATASET, recipe)
         try:

@@ -22,6 +22,8 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 _DELTAS = ("reasoning", "text")
+# Where a cell ends with an answer that was just streamed above, its repr is not to say it all again.
+_REPR_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class Part:
     """A stretch of a message: what was said, thought, called or cited.
 
     `type` is ``text``, ``reasoning``, ``tool_call``, ``tool_result``, ``citation``, ``image``, ``file`` or
-    ``warning``; `data` holds what is not text (a tool call's ``id``, ``name`` and ``arguments``, a reasoning
-    block's ``signature``).
+    ``warning``; `data` holds what is not text: of a tool call ``id``, ``name`` and ``arguments``, of a tool's result
+    the call's ``id``, of reasoning its ``signature``, of an image its ``url``, of a citation ``url`` and ``title``.
     """
 
     type: str
@@ -102,8 +104,9 @@ class StreamEvent:
         type: one of `EVENT_TYPES`.
         text: the delta of `reasoning` and `text`; the sentence of `warning` and `error`.
         model: who answers (`start`).
-        data: what else the event says: of `tool_call` ``index``, ``id``, ``name`` and a delta of ``arguments``; of
-            `citation` ``url`` and ``title``; of `error` ``code``, ``remedy`` and ``retryable``.
+        data: what else the event says: of `start` ``request_id`` and ``served_model``; of `tool_call` ``index``,
+            ``id``, ``name`` and a delta of ``arguments``; of `citation` ``url`` and ``title``; of `error` ``code``,
+            ``remedy`` and ``retryable``.
         usage: of `usage`.
         finish_reason, timing, cost, currency: of `end`; `cost` is None where the model is unpriced.
 
@@ -209,7 +212,8 @@ class Message:
         if self.usage is not None:
             figures.append(f"{self.usage.input_tokens}+{self.usage.output_tokens} tokens")
         quiet = ", ".join(figure for figure in figures if figure)
-        return f"Message({self.role}: {self.text!r}{', ' + quiet if quiet else ''})"
+        text = self.text if len(self.text) <= _REPR_WIDTH else f"{self.text[: _REPR_WIDTH - 1]}…"
+        return f"Message({self.role}: {text!r}{', ' + quiet if quiet else ''})"
 
 
 def advance(position: int, event: StreamEvent) -> int:

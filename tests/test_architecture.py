@@ -31,6 +31,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 # The lazy doors: the only imports of our own that may stand inside a function.
 LAZY_DOORS = {"__init__", "cli"}
+# A third, for one thing: `Job.watch()` shows in a cell the page that is built upon the client.
+SHOWN = {"client/jobs.py": "ui"}
 
 
 def modules() -> list[Path]:
@@ -63,14 +65,20 @@ def broken_rules(path: Path, source: str) -> list[str]:
     here = layer(path)
     where = path.relative_to(PACKAGE.parent)
     allowed = {here} | PURE | MAY_IMPORT.get(here, set())
+    shown = SHOWN.get(str(path.relative_to(PACKAGE)))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    late = [(name, line) for function in functions for name, line in imports(path, function)]
+    late_doors = {(name, line) for name, line in late if name == shown}
     broken = [
         f"{where}:{line} imports {name}"
         for name, line in imports(path, tree)
-        if name not in allowed and name != "__version__" and not (here in PURE and name in PURE)
+        if (name, line) not in late_doors
+        and name not in allowed
+        and name != "__version__"
+        and not (here in PURE and name in PURE)
     ]
     if here not in LAZY_DOORS:
-        functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-        broken += [f"{where}:{line} hides an import of {name}" for f in functions for name, line in imports(path, f)]
+        broken += [f"{where}:{line} hides an import of {name}" for name, line in late if name != shown]
     return broken
 
 
@@ -82,7 +90,8 @@ def test_layers_look_down_only(path: Path) -> None:
 
 def test_layers_have_no_cycle() -> None:
     edges = {
-        layer(path): {name for name, _ in imports(path, ast.parse(path.read_text(encoding="utf-8")))} - {layer(path)}
+        layer(path): {name for name, _ in imports(path, ast.parse(path.read_text(encoding="utf-8")))}
+        - {layer(path), SHOWN.get(str(path.relative_to(PACKAGE)))}
         for path in modules()
         if layer(path) not in LAZY_DOORS
     }
@@ -94,6 +103,8 @@ def test_layers_have_no_cycle() -> None:
     [
         ("client/chats.py", "from ..store import chats"),
         ("client/chats.py", "import llmws.service.app"),
+        ("client/jobs.py", "from .. import ui"),
+        ("client/chats.py", "def f():\n    from .. import ui"),
         ("service/chats.py", "from .. import ui"),
         ("store/chats.py", "from ..providers.base import Provider"),
         ("messages.py", "from .client import connect"),

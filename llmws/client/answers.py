@@ -94,7 +94,12 @@ def shown(bridge: Bridge, answer: Answer, show: bool) -> Message:
 
 def overwrites(out: TextIO) -> bool:
     """Whether `out` is a terminal or a cell, where a line may be written over and has colours."""
-    return out.isatty() or type(out).__module__.startswith("ipykernel.")
+    return out.isatty() or in_cell(out)
+
+
+def in_cell(out: TextIO) -> bool:
+    """Whether what is written to `out` stands below a notebook's cell."""
+    return type(out).__module__.startswith("ipykernel.")
 
 
 def _write(events: Iterator[StreamEvent], out: TextIO) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..errors import TrainingError
 from ..recipe import Recipe
 from ..training_log import Point
-from .answers import overwrites
+from .answers import in_cell, overwrites
 
 if TYPE_CHECKING:
     import pandas
@@ -86,13 +86,22 @@ class Job:
         return self._look()["model"]
 
     def watch(self) -> Job:
-        """Show how far it is, until it has ended; an interrupt only stops showing.
+        """Show how far it is: in a notebook's cell the live page, elsewhere a line until the job has ended.
+
+        The page does not hold up the cells that follow; `wait` does. An interrupt only stops showing.
 
         Example:
             >>> client.finetune("smollm2-135m", "seafarer", llmws.Recipe(max_steps=10)).watch().about["step"]
             seafarer-...finished, step 10 of 10, loss 1.0000
             10
         """
+        if in_cell(sys.stdout):
+            from IPython.display import display
+
+            from .. import ui  # pages are built upon the client, and needed only where one is looked at
+
+            display(ui.FineTune(self._client, job=self.id))
+            return self
         with contextlib.closing(self._client.loop.iterate(self._client.api.job_events(self.id))) as events:
             _write(self.name, self._folded(event for _, event in events), sys.stdout)
         self._look()
@@ -179,9 +188,11 @@ class Job:
     def serve(self) -> str:
         """Make a model of what was learned, and return its id, usable everywhere; takes some seconds the first time.
 
+        A job that still goes on is waited for.
+
         Raises:
-            Conflict: the job still runs, or failed.
-            TrainingError: there is nothing that could be converted.
+            Conflict: the job came to nothing.
+            TrainingError: it failed, or there is nothing that could be converted.
 
         Example:
             >>> job = client.finetune("smollm2-135m", "seafarer", llmws.Recipe(max_steps=5)).wait()
@@ -189,6 +200,8 @@ class Job:
             >>> client.chat("What is fog?", model=model, max_tokens=8, show=False).model == model
             True
         """
+        if self._look()["ended_at"] is None:
+            self.wait()
         self.about = self._client.run(self._client.api.serve_job(self.id))
         return str(self.about["model"])
 

@@ -10,10 +10,23 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from jupyter_server.utils import url_path_join
 from voila.app import Voila
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 
 from ..settings import Settings, jupyter_search_paths
 from . import door
+
+
+class LeftPage(VoilaShutdownKernelHandler):
+    """Ends the kernel of a page that was left.
+
+    Voilà sets no ``_xsrf`` cookie for its own page to send along, and so refuses each of these and keeps all kernels.
+    A foreign page cannot ask either: `prepare` checks the request's origin, and a kernel's id is nothing to guess.
+    """
+
+    def check_xsrf_cookie(self) -> None:
+        pass
 
 
 class Dashboards(Voila):
@@ -22,7 +35,9 @@ class Dashboards(Voila):
     name = "llmws-dashboards"
 
     def init_handlers(self) -> list[Any]:
-        return [*door.handlers(self.server_url, Settings.from_environment()), *super().init_handlers()]
+        ours = door.handlers(self.server_url, Settings.from_environment())
+        ours.append((url_path_join(self.server_url, "/voila/api/shutdown/(.*)"), LeftPage))
+        return [*ours, *super().init_handlers()]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

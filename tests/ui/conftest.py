@@ -12,25 +12,28 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import comm
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from llmws import instance
 from llmws.client import Client, connect
+from llmws.settings import Settings
+from tests.service.workshop import Workshop
 
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "llmws" / "ui"
 # A provider whose address nobody answers at: its models can be asked, and fail.
 NOBODY = '[gone]\nname = "Gone"\nwire = "openai_chat"\nneeds_key = false\nbase_url = "http://127.0.0.1:1/v1"\n'
-# Trains in no time, and takes as long as the tests want to look at it.
-TRAINER = ROOT / "tests" / "training" / "stand_in.py"
+# The scripted trainer takes as long as the tests want to look at it.
 STEP_S = 0.15
 TOKEN = "token-of-the-tests"
 START_LIMIT_S = 60
@@ -45,6 +48,7 @@ class Workspace:
     folder: Path
     environment: dict[str, str]
     service: subprocess.Popen[bytes] | None = None
+    servers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -123,10 +127,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = tmp_path_factory.mktemp("workspace")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLMWS_", "JUPYTER"))}
+    workshop = Workshop.make(folder, Settings(data=folder / "data", providers=folder / "providers.toml"), served=True)
+    environment |= workshop.variables
     environment |= {
-        "LLMWS_DATA": str(folder / "data"),
-        "LLMWS_TRAINING_COMMAND": f"{sys.executable} {TRAINER}",
-        "LLMWS_PROVIDERS": str(folder / "providers.toml"),
         "STAND_IN": json.dumps({"step_s": STEP_S}),
         "JUPYTER_PATH": str(UI),
         "JUPYTER_CONFIG_PATH": str(UI / "voila"),
@@ -147,10 +150,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture
 def real_trainer(workspace: Workspace) -> Iterator[None]:
     """LLaMA-Factory in the stand-in's place; `make train-env` installs it."""
-    stand_in = workspace.environment.pop("LLMWS_TRAINING_COMMAND")
+    names = ("LLMWS_TRAINING_COMMAND", "LLMWS_TRAINING_ENVIRONMENT")
+    stand_in = {name: workspace.environment.pop(name) for name in names}
     workspace.restart_service()
     yield
-    workspace.environment["LLMWS_TRAINING_COMMAND"] = stand_in
+    workspace.environment.update(stand_in)
     workspace.restart_service()
 
 
@@ -161,7 +165,7 @@ def lab(workspace: Workspace) -> Iterator[str]:
     options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     options += [f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True"]
     options += [f"--ServerApp.root_dir={workspace.notebooks}", "--LabApp.news_url=None"]
-    yield from _served(workspace, port, f"/api?token={TOKEN}", "lab.log", "jupyterlab", *options)
+    yield from _served(workspace, port, f"/api?token={TOKEN}", "lab", "jupyterlab", *options)
 
 
 @pytest.fixture(scope="session")
@@ -170,7 +174,7 @@ def voila(workspace: Workspace) -> Iterator[str]:
     port = _free_port()
     folder = str(workspace.notebooks / "dashboards")
     options = ["--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", folder]
-    yield from _served(workspace, port, "/voila/static/voila.js", "voila.log", "llmws.hub.dashboards", *options)
+    yield from _served(workspace, port, "/voila/static/voila.js", "voila", "llmws.hub.dashboards", *options)
 
 
 @pytest.fixture(scope="module")
@@ -212,26 +216,38 @@ def new_page(chromium: Browser, requests: list[str]) -> Iterator[Callable[..., P
 
     yield make
     for context in contexts:
+        for page in context.pages:
+            page.goto("about:blank")  # a page that is left ends its kernel, one whose browser ends does not
         context.close()
 
 
 @pytest.fixture
-def open_notebook(request: pytest.FixtureRequest, new_page: Callable[..., Page]) -> Callable[..., Page]:
-    """Opens a notebook of one cell in ``lab``, where it is run, or its dashboard in ``voila``."""
+def open_notebook(
+    request: pytest.FixtureRequest, workspace: Workspace, new_page: Callable[..., Page]
+) -> Iterator[Callable[..., Page]]:
+    """Opens a copy of a notebook of one cell in ``lab``, where it is run, or its dashboard in ``voila``."""
+    copies: list[Path] = []
 
     def open_it(host: str, name: str, query: str = "", **options: Any) -> Page:
         page, url = new_page(**options), request.getfixturevalue(host)
         if host == "voila":
             page.goto(f"{url}/voila/render/{name}.ipynb{query}")
             return page
-        page.goto(f"{url}/doc/tree/{name}.ipynb?token={TOKEN}")
+        # A copy: one that was saved shows the page of before until it is run, and its kernel may be there still.
+        copies.append(workspace.notebooks / f"{name}-{uuid.uuid4().hex[:6]}.ipynb")
+        shutil.copy(workspace.notebooks / f"{name}.ipynb", copies[-1])
+        page.goto(f"{url}/doc/tree/{copies[-1].name}?token={TOKEN}")
         # A cell that is run before its kernel is there is not run at all.
         expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
         page.locator(".jp-Notebook .cm-content").first.click()
         page.keyboard.press("Shift+Enter")
         return page
 
-    return open_it
+    yield open_it
+    if copies:
+        _end_kernels(request.getfixturevalue("lab"))
+    for copy in copies:
+        copy.unlink()
 
 
 @pytest.fixture
@@ -248,13 +264,19 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return messages
 
 
-def _served(workspace: Workspace, port: int, probe: str, log: str, *command: str) -> Iterator[str]:
-    process = workspace.start(log, *command)
+def _served(workspace: Workspace, port: int, probe: str, name: str, *command: str) -> Iterator[str]:
+    process = workspace.servers[name] = workspace.start(f"{name}.log", *command)
     try:
         wait_for(lambda: _answers(port, probe), process)
         yield f"http://127.0.0.1:{port}"
     finally:
         end(process)
+
+
+def _end_kernels(lab: str) -> None:
+    with httpx.Client(base_url=lab, headers={"Authorization": f"token {TOKEN}"}) as api:
+        for session in api.get("/api/sessions").raise_for_status().json():
+            api.delete(f"/api/sessions/{session['id']}").raise_for_status()
 
 
 def _answers(port: int, path: str) -> bool:

@@ -10,12 +10,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from llmws.messages import Parameters
 
-from .conftest import LIMIT_MS, Workspace, elsewhere
+from .conftest import LIMIT_MS, START_LIMIT_S, Workspace, elsewhere
 
 # More than anybody waits for, so that whatever a test does happens in the middle of it.
 ENDLESS = {"delay_s": 0.05, "tokens": [f"w{number} " for number in range(5000)], "reasoning": "I only count. " * 4}
@@ -260,13 +261,13 @@ def test_what_went_wrong_stands_in_the_answer_with_a_way_on(dashboard: ChatPage,
     expect(failure).to_have_count(2)
 
 
-def test_a_chat_is_downloaded_through_the_door(dashboard: ChatPage) -> None:
-    dashboard.choose("Echo")
-    dashboard.ask("Keep this **text**")
-    dashboard.finished()
-    dashboard.page.get_by_role("button", name="Conversation menu").click()
-    with dashboard.page.expect_download() as download:
-        dashboard.page.get_by_role("menuitem", name="Download as Markdown").click()
+def test_a_chat_is_downloaded_through_the_door(chat: ChatPage) -> None:
+    chat.choose("Echo")
+    chat.ask("Keep this **text**")
+    chat.finished()
+    chat.page.get_by_role("button", name="Conversation menu").click()
+    with chat.page.expect_download() as download:
+        chat.page.get_by_role("menuitem", name="Download as Markdown").click()
     assert download.value.suggested_filename.endswith(".md")
     assert "Keep this **text**" in download.value.path().read_text()
 
@@ -497,6 +498,13 @@ def test_hostile_model_text_executes_nothing_and_loads_nothing(
         "all => [...new Set(all.flatMap(one => one.getAttributeNames()))]"
     )
     assert set(attributes) <= {"class", "href", "target", "rel", "title", "type", "aria-label", "align"}
+
+
+def test_a_dashboard_that_is_left_ends_its_kernel(in_voila: Open, workspace: Workspace) -> None:
+    chat, server = in_voila(), psutil.Process(workspace.servers["voila"].pid)
+    youngest = max(server.children(), key=lambda child: child.create_time())
+    chat.page.goto("about:blank")
+    youngest.wait(START_LIMIT_S)
 
 
 def test_the_dashboard_needs_no_other_host_and_allows_none(dashboard: ChatPage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,9 +127,14 @@ def test_a_run_that_failed_says_why_and_offers_what_helps(open_page: Open, works
     entry.click()
     expect(tune.title).to_have_text("to be deleted")
     expect(tune.state).to_have_text("Finished")
-    # The stand-in leaves weights that no model is made of.
+    weights = Path(job["folder"]) / "output" / "adapter_model.safetensors"
+    content = weights.read_bytes()
+    weights.unlink()
     tune.press("Serve and chat with it")
     expect(tune.page.locator(".lw-toast")).to_be_visible()
+    weights.write_bytes(content)
+    tune.press("Serve and chat with it")
+    expect(tune.page.get_by_text("Served as")).to_be_visible()
     tune.press("Run menu")
     tune.page.get_by_role("menuitem", name="Delete").click()
     expect(entry).to_have_count(0)

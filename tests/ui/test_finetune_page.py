@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import IPython.display
 import pytest
+from ipykernel.iostream import OutStream
 
 from llmws import ui
+from llmws.client import Job
 from llmws.client.bridge import bridge
 from llmws.errors import Conflict, InvalidRequest, NotFound
 from llmws.recipe import Recipe
@@ -185,3 +189,13 @@ def test_values_that_do_not_fit_are_refused(browser: Browser, values: dict[str, 
 
 def test_a_run_that_is_gone_leaves_the_form(browser: Browser) -> None:
     assert browser.ask("start", job="f" * 32)["value"]["run"] is None
+
+
+def test_a_watched_job_is_the_page_in_a_cell(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[ui.FineTune] = []
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    monkeypatch.setattr(sys, "stdout", OutStream.__new__(OutStream))
+    job = Job(client, dict(RUNNING))  # type: ignore[arg-type]
+    assert job.watch() is job
+    assert [page.job_id for page in shown] == [ID]
+    shown[0].close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -204,10 +205,18 @@ def test_hostile_messages_are_refused_aloud_and_the_page_lives(browser: Browser,
 
 
 def test_a_flood_is_refused_and_passes(browser: Browser, client: FakeClient) -> None:
+    passed, models = asyncio.Event(), client.api.models
+
+    async def slow() -> list[dict[str, Any]]:
+        await passed.wait()
+        return await models()
+
+    client.api.models = slow  # type: ignore[method-assign]
     for number in range(1000, 1400):
         browser.post({"intent": "pulse", "view": VIEW, "request": number})
     assert browser.wait(lambda message: message.get("error", {}).get("code") == "unavailable")
-    browser.wait(lambda message: message.get("request") == 1399)
+    client.loop.call_soon(passed.set)
+    assert browser.wait(lambda message: message.get("request") == 1000)["value"]["models"]
     browser.wait(lambda _: not browser.page._tasks)
     assert browser.ask("pulse")["value"]["models"]
 
