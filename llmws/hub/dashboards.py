@@ -36,7 +36,7 @@ class Dashboards(Voila):
 
     def init_handlers(self) -> list[Any]:
         ours = door.handlers(self.server_url, Settings.from_environment())
-        ours.append((url_path_join(self.server_url, "/voila/api/shutdown/(.*)"), LeftPage))
+        ours.append((url_path_join(self.server_url, "/voila/api/shutdown/(.*)"), LeftPage, {}))
         return [*ours, *super().init_handlers()]
 
 

@@ -191,11 +191,12 @@ def test_a_run_that_is_gone_leaves_the_form(browser: Browser) -> None:
     assert browser.ask("start", job="f" * 32)["value"]["run"] is None
 
 
-def test_a_watched_job_is_the_page_in_a_cell(client: JobClient, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("sent")
+def test_a_watched_job_is_the_page_in_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[ui.FineTune] = []
     monkeypatch.setattr(IPython.display, "display", shown.append)
     monkeypatch.setattr(sys, "stdout", OutStream.__new__(OutStream))
-    job = Job(client, dict(RUNNING))  # type: ignore[arg-type]
+    job = Job(JobClient(), dict(RUNNING))  # type: ignore[arg-type]
     assert job.watch() is job
     assert [page.job_id for page in shown] == [ID]
     shown[0].close()
