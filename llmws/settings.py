@@ -66,6 +66,13 @@ class Settings:
         "LLMWS_TRAINING_COMMAND",
         "The trainer's command line. Default: `llamafactory-cli` of the training environment.",
     )
+    hub_state: Path = _setting(
+        "LLMWS_HUB_STATE",
+        "Where `llmws hub` keeps accounts, homes and the service's data. Default: `/var/lib/llmws` for root, else"
+        " `llmws-hub` beside the data folder.",
+        Path("/var/lib/llmws") if os.geteuid() == 0 else Path.home() / ".local/share/llmws-hub",
+    )
+    hub_port: int = _setting("LLMWS_HUB_PORT", "The port that people reach the hub on.", 8000)
     log_level: str = _setting("LLMWS_LOG_LEVEL", "How much the service logs: `debug`, `info`, `warning`.", "info")
 
     @classmethod

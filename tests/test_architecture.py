@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": {"client"},
     "magics": {"client"},
     "ui": {"client"},
-    "hub": set(),
+    "hub": {"store"},
     "cli": MIDDLE | {"client", "service", "doctor", "up", "demo", "hub"},
     "__init__": {"client"},
     "__main__": {"cli"},
