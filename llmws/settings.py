@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import SettingsError
 
@@ -66,6 +67,13 @@ class Settings:
         "LLMWS_TRAINING_COMMAND",
         "The trainer's command line. Default: `llamafactory-cli` of the training environment.",
     )
+    run_folders: Path | None = _setting(
+        "LLMWS_RUNS",
+        "The folder of run folders, where service and runner share it. Default: `runs` in the data folder.",
+    )
+    runner_token: str | None = _setting(
+        "LLMWS_RUNNER_TOKEN", "What a runner shows to a hub's service, which gets the same (the hub sets it)."
+    )
     hub_state: Path = _setting(
         "LLMWS_HUB_STATE",
         "Where `llmws hub` keeps accounts, homes and the service's data. Default: `/var/lib/llmws` for root, else"
@@ -98,7 +106,7 @@ class Settings:
         told = {
             setting.metadata["name"]: getattr(self, setting.name)
             for setting in fields(self)
-            if setting.name not in ("url", "token") and getattr(self, setting.name) is not None
+            if setting.name not in ("url", "token", "runner_token") and getattr(self, setting.name) is not None
         }
         return {name: str(int(value) if isinstance(value, bool) else value) for name, value in told.items()}
 
@@ -109,7 +117,44 @@ class Settings:
     @property
     def runs(self) -> Path:
         """The folder of run folders."""
-        return self.data / "runs"
+        return self.run_folders or self.data / "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class HubService:
+    """What JupyterHub tells a service that it starts: its name, its path without a slash at its end, its port, the API.
+
+    See https://jupyterhub.readthedocs.io/en/stable/reference/services.html
+    """
+
+    name: str
+    prefix: str
+    port: int
+    api_url: str
+
+
+def hub_service(environment: Mapping[str, str] | None = None) -> HubService | None:
+    """What the hub told, if it started this process as its service; people's servers have no service name.
+
+    Example:
+        >>> told = {"JUPYTERHUB_SERVICE_NAME": "llmws", "JUPYTERHUB_SERVICE_PREFIX": "/services/llmws/"}
+        >>> told |= {"JUPYTERHUB_SERVICE_URL": "http://127.0.0.1:9000", "JUPYTERHUB_API_URL": "http://127.0.0.1:8081/hub/api"}
+        >>> hub_service(told).port
+        9000
+    """
+    environment = os.environ if environment is None else environment
+    if not (name := environment.get("JUPYTERHUB_SERVICE_NAME")):
+        return None
+    told = {
+        wanted: environment.get(f"JUPYTERHUB_{wanted}", "") for wanted in ("SERVICE_URL", "SERVICE_PREFIX", "API_URL")
+    }
+    port = urlsplit(told["SERVICE_URL"]).port
+    if port is None or not told["API_URL"]:
+        raise SettingsError(
+            "The hub told its service no port or no API.",
+            remedy="Give it a `url` with a port in the hub's configuration.",
+        )
+    return HubService(name, told["SERVICE_PREFIX"].rstrip("/"), port, told["API_URL"])
 
 
 def notebook(environment: Mapping[str, str] | None = None) -> str | None:

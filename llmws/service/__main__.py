@@ -16,6 +16,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
 import uvicorn
@@ -24,11 +25,12 @@ from .. import __version__
 from .. import instance as instances
 from ..errors import Error, PortBusy, SettingsError
 from ..instance import API_VERSION, Instance
-from ..settings import DEFAULT_PORT, Settings
+from ..settings import DEFAULT_PORT, HubService, Settings, hub_service
 from ..store import Store
 from ..store import generations as kept_generations
 from .app import create_app, drain
 from .generations import interrupted
+from .hub_identity import HubIdentity
 
 LOG = logging.getLogger("llmws.service")
 _LOOPBACK = "127.0.0.1"
@@ -38,8 +40,10 @@ _LEVELS = ("debug", "info", "warning", "error")
 class Server(uvicorn.Server):
     """uvicorn, which would wait for open streams for ever: it ends them first."""
 
-    def __init__(self, settings: Settings, store: Store, instance: Instance) -> None:
-        self.app = create_app(settings, store, instance, self.leave)
+    def __init__(self, settings: Settings, store: Store, instance: Instance, hub: HubService | None) -> None:
+        identity = HubIdentity(hub, settings.runner_token) if hub is not None else None
+        prefix = hub.prefix if hub is not None else ""
+        self.app = create_app(settings, store, instance, self.leave, identity, prefix)
         super().__init__(
             uvicorn.Config(
                 self.app,
@@ -63,8 +67,15 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, ready: Callable[[Server, Instance], None] = lambda server, instance: None) -> None:
+def serve(
+    settings: Settings,
+    ready: Callable[[Server, Instance], None] = lambda server, instance: None,
+    hub: HubService | None = None,
+) -> None:
     """Be the service of `settings.data` until told to stop; `ready` is called once it can be found.
+
+    Args:
+        hub: as whose service, where it is a hub's: people are those of the hub, and being idle is no reason to end.
 
     Raises:
         DataFolderHeld, PortBusy, StoreError, SettingsError: it cannot be; nothing is left behind.
@@ -73,10 +84,10 @@ def serve(settings: Settings, ready: Callable[[Server, Instance], None] = lambda
         store = Store.open(settings.database_url)
         listener = None
         try:
-            listener = _listen(settings.port)
-            instance = _instance(listener.getsockname()[1])
+            listener = _listen(hub.port if hub is not None else settings.port)
+            instance = _instance(listener.getsockname()[1], hub.prefix if hub is not None else "")
             asyncio.run(store.write(kept_generations.interrupt_running, interrupted))
-            server = Server(settings, store, instance)
+            server = Server(settings, store, instance, hub)
             hold.publish(instance)
             LOG.info("listening on %s, data in %s", instance.url, settings.data)
             ready(server, instance)
@@ -87,9 +98,9 @@ def serve(settings: Settings, ready: Callable[[Server, Instance], None] = lambda
             store.close()
 
 
-def _instance(port: int) -> Instance:
+def _instance(port: int, prefix: str) -> Instance:
     return Instance(
-        url=f"http://{_LOOPBACK}:{port}",
+        url=f"http://{_LOOPBACK}:{port}{prefix}",
         token=secrets.token_urlsafe(32),
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -139,7 +150,8 @@ def main() -> int:
     try:
         settings = Settings.from_environment()
         _log(settings.log_level)
-        serve(settings)
+        hub = hub_service()
+        serve(replace(settings, idle_exit_s=0.0) if hub is not None else settings, hub=hub)
     except Error as problem:
         print(instances.report(problem), file=sys.stderr)
         return 1

@@ -44,7 +44,12 @@ ROUTERS = (chats, comparisons, datasets, docs, downloads, generations, jobs, mod
 
 
 def create_app(
-    settings: Settings, store: Store, instance: Instance, leave: Callable[[], None], identity: Identity | None = None
+    settings: Settings,
+    store: Store,
+    instance: Instance,
+    leave: Callable[[], None],
+    identity: Identity | None = None,
+    prefix: str = "",
 ) -> FastAPI:
     """The service's application.
 
@@ -52,6 +57,7 @@ def create_app(
         instance: who this service is; its token is the laptop's.
         leave: ends the process; called when the service is idle or told to stop.
         identity: says whose token a request carries; a laptop's own unless given.
+        prefix: the path, without a slash at its end, that a proxy in front forwards as it is.
     """
     runner = None
     if identity is None:
@@ -59,10 +65,16 @@ def create_app(
         identity = LocalIdentity(instance.token, runner_token=runner_token)
         runner = LocalRunner(settings, instance.url, runner_token)
     app = FastAPI(
-        title="llmws", version=instance.version, lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None
+        title="llmws",
+        version=instance.version,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
     state = app.state
     state.settings, state.store, state.instance, state.leave = settings, store, instance, leave
+    state.identity = identity
     state.models = models.Registry(settings)
     state.generations = generations.Generations(store)
     state.tickets = tickets.Tickets.of(settings.data)
@@ -80,6 +92,7 @@ def create_app(
     app.add_middleware(edge.BodyLimit)
     app.add_middleware(edge.Hosts, hosts=identity.hosts)
     app.add_middleware(edge.Requests)
+    app.add_middleware(edge.Prefix, prefix=prefix)
     return app
 
 
@@ -107,3 +120,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await drain(app)
     await asyncio.gather(*tasks, state.adapters.stop(), return_exceptions=True)
     await state.models.stop()
+    await state.identity.aclose()

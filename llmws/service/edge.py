@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import re
 import uuid
@@ -18,7 +20,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Error, Forbidden, InvalidRequest, NotAuthenticated, NotFound
-from .identity import Identity
+from .identity import Identity, Person
 
 LOG = logging.getLogger("llmws.service")
 
@@ -26,6 +28,8 @@ LOG = logging.getLogger("llmws.service")
 MAX_BODY = 9 * 2**20
 # Everything else needs a token. Below the door that is a ticket, which the route judges.
 _WITHOUT_TOKEN = ("/healthz", "/docs", "/openapi.json", "/door/")
+# How long a stream may outlive the token it was opened with.
+RECHECK_S = 30.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -35,6 +39,22 @@ class TooLarge(InvalidRequest):
 
 class MethodNotAllowed(InvalidRequest):
     status = 405
+
+
+class Prefix:
+    """Says which part of a path a proxy in front has forwarded as it is: a hub's does so for its services.
+
+    A server's own ``root_path`` is for proxies that have taken it away.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._prefix and scope["path"].startswith(f"{self._prefix}/"):
+            scope = {**scope, "root_path": self._prefix}
+        await self._app(scope, receive, send)
 
 
 class Requests:
@@ -131,25 +151,72 @@ class BodyLimit:
 
 
 class Authentication:
-    """Finds the person behind the bearer token; without one only `_WITHOUT_TOKEN` may be asked for."""
+    """Finds the person behind the bearer token; without one only `_WITHOUT_TOKEN` may be asked for.
+
+    Where tokens may end (on a hub), a stream is ended with its token, or when that may do less than at its begin: it is
+    looked at again every `RECHECK_S`.
+    """
 
     def __init__(self, app: ASGIApp, identity: Identity) -> None:
         self._app = app
         self._identity = identity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["state"]["person"] = None
-            if not scope["path"].startswith(_WITHOUT_TOKEN):
-                scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-                person = await self._identity.person(token.strip()) if scheme.lower() == "bearer" else None
-                if person is None:
-                    raise NotAuthenticated(
-                        "The token is missing or not that of the running service.",
-                        remedy="Connect again with llmws.connect(), which reads the present one.",
-                    )
-                scope["state"]["person"] = person
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["state"]["person"] = None
+        if scope["path"].removeprefix(scope.get("root_path", "")).startswith(_WITHOUT_TOKEN):
+            await self._app(scope, receive, send)
+            return
+        token = bearer(Headers(scope=scope))
+        person = await self._identity.person(token) if token else None
+        if person is None:
+            raise NotAuthenticated(
+                "The token is missing or not that of the running service.",
+                remedy="Connect again with llmws.connect(), which reads the present one.",
+            )
+        scope["state"]["person"] = person
+        if self._identity.revocable:
+            await self._until_revoked(token, person, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _until_revoked(self, token: str, person: Person, scope: Scope, receive: Receive, send: Send) -> None:
+        serving, revoked, watch = asyncio.current_task(), False, None
+
+        async def look() -> None:
+            nonlocal revoked
+            while not revoked:
+                await asyncio.sleep(RECHECK_S)
+                with contextlib.suppress(Error):  # the hub is away: nobody lost anything yet
+                    now = await self._identity.person(token, fresh=True)
+                    revoked = now is None or not now.scopes >= person.scopes
+            if serving is not None:
+                serving.cancel()
+
+        async def send_watched(message: Message) -> None:
+            nonlocal watch
+            if message["type"] == "http.response.body" and message.get("more_body") and watch is None:
+                watch = asyncio.create_task(look())
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_watched)
+        except asyncio.CancelledError:
+            if not revoked:
+                raise
+            assert serving is not None
+            serving.uncancel()
+        finally:
+            if watch is not None:
+                watch.cancel()
+
+
+def bearer(headers: Headers) -> str:
+    """The token that a request shows, or nothing."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 async def on_error(request: Request, problem: Exception) -> JSONResponse:

@@ -1,7 +1,7 @@
 """Whose token a request carries.
 
 On a laptop there is one person, the account that started the service, and one token, the one in `service.json`. A hub
-asks JupyterHub instead; that is all that differs, so whoever implements `Identity` makes a hub's service.
+asks JupyterHub instead (`hub_identity.py`); that is all that differs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RUNNER = "runner"
 class Person:
     """Who asks. `name` owns rows; `scopes` is what this token may be used for, a subset of `SCOPES`.
 
-    A program that carries out jobs is one, too, with the scope `RUNNER` alone.
+    A program that carries out jobs is one, too, with the scope `RUNNER` alone. A laptop has no `groups`.
 
     Example:
         >>> "train" in Person("ada", frozenset({"chat"})).scopes
@@ -30,6 +30,7 @@ class Person:
 
     name: str
     scopes: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
 
 
 class Identity(Protocol):
@@ -38,7 +39,12 @@ class Identity(Protocol):
     hosts: frozenset[str] | None
     """The names that a request may have in `Host`; None leaves that check to a proxy in front."""
 
-    async def person(self, token: str) -> Person | None: ...
+    revocable: bool
+    """Whether a token may end before the service does, so that it has to be looked at again."""
+
+    async def person(self, token: str, fresh: bool = False) -> Person | None: ...
+
+    async def aclose(self) -> None: ...
 
 
 class LocalIdentity:
@@ -54,15 +60,19 @@ class LocalIdentity:
     """
 
     hosts: frozenset[str] | None = frozenset({"127.0.0.1", "localhost", "::1"})
+    revocable = False
 
     def __init__(self, token: str, account: str | None = None, runner_token: str | None = None) -> None:
         self._known = [(token.encode(), Person(account or _account(), frozenset(SCOPES)))]
         if runner_token is not None:
             self._known.append((runner_token.encode(), Person("runner", frozenset({RUNNER}))))
 
-    async def person(self, token: str) -> Person | None:
+    async def person(self, token: str, fresh: bool = False) -> Person | None:
         given = token.encode()
         return next((person for known, person in self._known if secrets.compare_digest(given, known)), None)
+
+    async def aclose(self) -> None:
+        pass
 
 
 def _account() -> str:

@@ -107,8 +107,13 @@ router = APIRouter(tags=["tickets"])
 
 
 @router.post("/api/tickets", status_code=201)
-async def issue(wanted: Wanted, person: Chatter, tickets: TheTickets, store: TheStore) -> dict[str, Any]:
-    """A ticket for an action on a thing (``chats/<id>``), and the path below the door that takes it."""
+async def issue(
+    request: Request, wanted: Wanted, person: Chatter, tickets: TheTickets, store: TheStore
+) -> dict[str, Any]:
+    """A ticket for an action on a thing (``chats/<id>``), and the path below the door that takes it.
+
+    A hub's service has a door of its own; there the path is whole, and begins with a slash.
+    """
     noun, _, thing_id = wanted.thing.partition("/")
     find = THINGS.get((wanted.action, noun))
     if find is None:
@@ -118,4 +123,6 @@ async def issue(wanted: Wanted, person: Chatter, tickets: TheTickets, store: The
     await store.read(find, person.name, thing_id)
     ticket = tickets.issue(person.name, wanted.action, wanted.thing)
     path = f"{wanted.thing}/{wanted.action}?ticket={ticket}"
+    if prefix := request.scope.get("root_path"):
+        path = f"{prefix}/door/{path}"
     return {"ticket": ticket, "path": path, "expires_at": time.time() + LIFETIME_S}

@@ -154,7 +154,7 @@ class Runner:
                 if order.id not in self._watched:
                     self._watch(run)
                 return
-            run.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            run.folder.mkdir(mode=0o750, parents=True, exist_ok=True)  # on a hub the service reads it, too
             run.reopen()
             run.write(run.job, self._job(order).to_dict())
         except (Error, OSError) as problem:

@@ -20,7 +20,7 @@ from llmws import instance as instances
 from llmws.instance import Instance
 from llmws.messages import Message, StreamEvent, assemble
 from llmws.service.__main__ import Server, serve
-from llmws.settings import Settings
+from llmws.settings import HubService, Settings
 
 LIMIT_S = 30.0
 
@@ -112,11 +112,11 @@ class Running(Api):
 
 
 @contextmanager
-def running_service(settings: Settings) -> Iterator[Running]:
+def running_service(settings: Settings, hub: HubService | None = None) -> Iterator[Running]:
     """Run the service of `settings` until the block is left; what it raises is raised here."""
     told: list[tuple[Server, Instance]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="service") as thread:
-        service = thread.submit(serve, settings, lambda server, instance: told.append((server, instance)))
+        service = thread.submit(serve, settings, lambda server, instance: told.append((server, instance)), hub)
         wait_for(lambda: service.done() or (told and told[0][0].started), "the service to start")
         if service.done():
             service.result()

@@ -31,9 +31,12 @@ class People:
     """An identity of several people whose tokens are their names, as a hub has them."""
 
     hosts = None
+    revocable = False
 
-    async def person(self, token: str) -> Person | None:
+    async def person(self, token: str, fresh: bool = False) -> Person | None:
         return PEOPLE.get(token)
+
+    async def aclose(self) -> None: ...
 
 
 @pytest.fixture

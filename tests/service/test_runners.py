@@ -32,9 +32,12 @@ CPU = {"id": "cpu", "kind": "cpu", "name": "CPU"}
 
 class People:
     hosts = None
+    revocable = False
 
-    async def person(self, token: str) -> Person | None:
+    async def person(self, token: str, fresh: bool = False) -> Person | None:
         return PEOPLE.get(token)
+
+    async def aclose(self) -> None: ...
 
 
 class Hub:

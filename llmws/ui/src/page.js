@@ -112,10 +112,10 @@ export function baseUrl() {
   return url.endsWith("/") ? url : `${url}/`;
 }
 
-/** Let the browser save what `path` (below the door) serves; the page stays where it is. */
+/** Let the browser save what `path` serves, below the door or, with a slash, on a hub's; the page stays where it is. */
 export function saveFile(path) {
   const link = document.createElement("a");
-  link.href = `${baseUrl()}llmws/${path}`;
+  link.href = path.startsWith("/") ? path : `${baseUrl()}llmws/${path}`;
   link.download = "";
   document.body.append(link);
   link.click();
