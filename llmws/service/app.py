@@ -26,6 +26,7 @@ from . import (
     docs,
     downloads,
     edge,
+    gateway,
     generations,
     jobs,
     models,
@@ -40,7 +41,7 @@ from .local_runner import LocalRunner
 from .progress import Feed
 from .scheduling import Scheduler
 
-ROUTERS = (chats, comparisons, datasets, docs, downloads, generations, jobs, models, presence, runners, status)
+ROUTERS = (chats, comparisons, datasets, docs, downloads, gateway, generations, jobs, models, presence, runners, status)
 
 
 def create_app(

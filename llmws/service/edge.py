@@ -94,7 +94,7 @@ class Requests:
             if started:
                 # Too late to say it: without its last chunk the caller sees a broken answer, and may come back.
                 return
-            await _response(problem, request_id)(scope, receive, send_with_id)
+            await _response(problem, request_id, _is_gateway(scope))(scope, receive, send_with_id)
 
 
 class Hosts:
@@ -166,7 +166,7 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         scope["state"]["person"] = None
-        if scope["path"].removeprefix(scope.get("root_path", "")).startswith(_WITHOUT_TOKEN):
+        if _path(scope).startswith(_WITHOUT_TOKEN):
             await self._app(scope, receive, send)
             return
         token = bearer(Headers(scope=scope))
@@ -213,6 +213,16 @@ class Authentication:
                 watch.cancel()
 
 
+def _path(scope: Scope) -> str:
+    """The path as routes name it."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def _is_gateway(scope: Scope) -> bool:
+    return _path(scope).startswith("/v1/")
+
+
 def bearer(headers: Headers) -> str:
     """The token that a request shows, or nothing."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -225,10 +235,10 @@ async def on_error(request: Request, problem: Exception) -> JSONResponse:
         problem = _explain(problem)
     elif isinstance(problem, HTTPException):
         problem = _translate(problem, request)
-    return _response(problem, request.state.request_id)
+    return _response(problem, request.state.request_id, _is_gateway(request.scope))
 
 
-def _response(problem: Exception, request_id: str) -> JSONResponse:
+def _response(problem: Exception, request_id: str, gateway: bool) -> JSONResponse:
     if not isinstance(problem, Error):
         problem = Error(
             "Something went wrong inside the service.",
@@ -236,6 +246,9 @@ def _response(problem: Exception, request_id: str) -> JSONResponse:
             code="internal",
         )
     told = {**problem.to_dict(), "request_id": request_id}
+    if gateway:
+        # Programs of the OpenAI wire show the message alone, and know errors by their type.
+        told |= {"message": f"{problem.message} {problem.remedy}".rstrip(), "type": problem.code, "param": None}
     headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else None
     return JSONResponse({"error": told}, problem.status, headers)
 

@@ -187,7 +187,7 @@ class Generations:
         flushing.cancel()
         await asyncio.wait({flushing})
         message = assemble([*live.log.events, *tail])
-        used = _usage_row(live.id, receipt)
+        used = usage_row(receipt, live.id)
         try:
             await self._store.write(kept.finish, live.id, message, used)
         except StoreError as problem:
@@ -224,7 +224,8 @@ def interrupted(generation: Generation, message: Message) -> UsageRow:
     )
 
 
-def _usage_row(id: str, receipt: Receipt) -> UsageRow:
+def usage_row(receipt: Receipt, generation_id: str | None = None) -> UsageRow:
+    """What a call used, as it is kept."""
     call = receipt.call
     return UsageRow(
         call.person.name,
@@ -232,7 +233,7 @@ def _usage_row(id: str, receipt: Receipt) -> UsageRow:
         model=call.model,
         purpose=call.origin.purpose,
         outcome=receipt.finish_reason,
-        generation_id=id,
+        generation_id=generation_id,
         first_token_s=receipt.timing.first_token_s,
         total_s=receipt.timing.total_s,
         cost=receipt.cost,
