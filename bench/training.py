@@ -64,7 +64,8 @@ class Meter:
                 tree = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
             except psutil.NoSuchProcess:
                 continue
-            trainers = {process.pid for process in tree if _is_trainer(process)}
+            # Once a trainer, always one: a process that has ended and is not yet reaped has no command line any more.
+            trainers = {process.pid for process in tree if process.pid in self.trainer or _is_trainer(process)}
             for process in tree:
                 mine = self.trainer if process.pid in trainers else self.ours
                 mine[process.pid] = max(mine.get(process.pid, 0.0), _cpu_s(process))

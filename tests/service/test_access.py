@@ -131,6 +131,45 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
     assert (await http.post(f"{answer}/cancel", headers=by("ada"))).status_code == 202
 
 
+# What a group of a hub may do with its token; the runner is no person, and nobody has no group.
+ROLES: dict[str, Person | None] = {
+    "anonymous": None,
+    "nobody": Person("nobody"),
+    "business": Person("bob", frozenset({"chat"})),
+    "researcher": Person("rosa", frozenset({"chat", "train"})),
+    "administrator": Person("ann", frozenset({"chat", "train", "admin"})),
+    "runner": Person("gpu7", frozenset({RUNNER})),
+}
+MAY = {
+    "chat": {"business", "researcher", "administrator"},
+    "train": {"researcher", "administrator"},
+    "admin": {"administrator"},
+    RUNNER: {"runner"},
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_route_lets_in_whom_its_rule_names(
+    app: FastAPI, http: httpx.AsyncClient, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PEOPLE, role, ROLES[role])  # type: ignore[arg-type]
+    # A stream would not end, and what is asked of a runner waits for work.
+    endless = {"/api/presence", "/api/runner/claim"}
+    tried = 0
+    for route in routes(app):
+        [rule] = rules(route.dependant)
+        let_in = isinstance(rule, Open) or role in MAY[NEEDS[rule.action]]
+        if (let_in and route.path in endless) or type(rule).__name__ == "Ticketed":
+            continue
+        for method in sorted(route.methods):
+            answer = await http.request(method, route.path.replace("{id}", "0" * 32), headers=by(role))
+            tried += 1
+            refusal = 401 if role == "anonymous" else 403
+            assert (answer.status_code != refusal) == let_in, (method, route.path, answer.status_code)
+            assert answer.status_code < 500 or answer.status_code == 503, (method, route.path, answer.text)
+    assert tried > 40
+
+
 async def test_a_key_of_one_finds_nothing_of_another(http: httpx.AsyncClient) -> None:
     key = {"Idempotency-Key": "same"}
     ids = [
