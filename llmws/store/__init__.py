@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from . import adapters, chats, comparisons, generations, jobs, messages, usage
 from .ids import derive_id, new_id
-from .store import Store
+from .store import Store, upgrade
 
 __all__ = [
     "Store",
@@ -20,5 +20,6 @@ __all__ = [
     "jobs",
     "messages",
     "new_id",
+    "upgrade",
     "usage",
 ]

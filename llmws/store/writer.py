@@ -15,14 +15,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, NestedTransaction
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..errors import StoreError
+from .databases import Database
 
 BATCH_S = 0.005
-
-_AGAIN = "Try again."
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +34,7 @@ class _Write:
     result: Any = None
     failure: Exception | None = None
 
-    def attempt(self, connection: Connection) -> None:
+    def attempt(self, connection: Connection, database: Database) -> None:
         """Run within a savepoint; raise only where the whole transaction is lost."""
         savepoint = connection.begin_nested()
         try:
@@ -43,15 +42,11 @@ class _Write:
             savepoint.commit()
         except Exception as error:
             self.failure = error
-            lost = error if isinstance(error, DBAPIError) else StoreError("The transaction was lost.", remedy=_AGAIN)
-            try:
-                savepoint.rollback()
-            except DBAPIError:
-                raise lost from error
-            # A full or failing disk may make SQLite give up all of it (https://sqlite.org/lang_transaction.html, 3.1);
-            # a COMMIT is then no error for Python's driver, though nothing is committed.
-            if not getattr(connection.connection.driver_connection, "in_transaction", True):
-                raise lost from error
+            if _is_undone(savepoint, connection, database):
+                return
+            if isinstance(error, DBAPIError):
+                raise
+            raise StoreError("The transaction was lost.", remedy="Try again.", details={"saved": False}) from error
 
     def settle(self, failure: Exception | None) -> None:
         if failure is not None:
@@ -64,13 +59,11 @@ class Writer:
     """Runs functions over a connection, one after the other, and resolves their futures after the COMMIT.
 
     Args:
-        engine: whose transactions may write.
-        explain: turns what a database raised into what a person can act on.
+        database: what it writes to; also says what its errors mean.
     """
 
-    def __init__(self, engine: Engine, explain: Callable[[Exception], Exception]) -> None:
-        self._engine = engine
-        self._explain = explain
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
@@ -106,18 +99,20 @@ class Writer:
         until = time.monotonic() + BATCH_S
         following: _Write | None = first
         lost: Exception | None = None
-        last = False
+        last = committing = False
         try:
-            with self._engine.begin() as connection:
+            with self._database.writing.connect() as connection, connection.begin() as transaction:
                 while following is not None:
                     batch.append(following)
-                    following.attempt(connection)
+                    following.attempt(connection, self._database)
                     following, last = self._next(until)
+                committing = True
+                transaction.commit()
         except Exception as error:  # noqa: BLE001 - the thread must live on, and every waiting caller be told
             lost = error
         for write in batch or [first]:
             failure = lost or write.failure
-            write.settle(None if failure is None else self._explain(failure))
+            write.settle(None if failure is None else self._database.explain(failure, committing=committing))
         return not last
 
     def _next(self, until: float) -> tuple[_Write | None, bool]:
@@ -129,3 +124,15 @@ class Writer:
         except queue.Empty:
             return None, False
         return write, write is None
+
+
+def _is_undone(savepoint: NestedTransaction, connection: Connection, database: Database) -> bool:
+    """Whether one write alone could be taken back, and the transaction that it was part of goes on."""
+    try:
+        savepoint.rollback()
+    except SQLAlchemyError:
+        return False
+    # A full or failing disk may make SQLite give up all of it (https://sqlite.org/lang_transaction.html, 3.1); a COMMIT
+    # is then no error for Python's driver, though nothing is committed. Nor is it one for PostgreSQL's where the server
+    # only rolls back what has failed.
+    return not connection.invalidated and database.in_transaction(connection)

@@ -1,4 +1,4 @@
-"""A store on a real file, and connections to ask it with."""
+"""A store on a real file and on a real server, and connections to ask it with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from llmws.store import Store
+from llmws.store import Store, postgresql
+
+from .postgresql_server import Server, running
 
 
 @pytest.fixture
@@ -16,11 +18,41 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "data" / "llmws.db"
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """PostgreSQL; whoever stops it starts it again."""
+    with running() as server:
+        yield server
+
+
 @pytest.fixture
-def store(file: Path) -> Iterator[Store]:
-    store = Store.open(f"sqlite:///{file}")
+def database(server: Server) -> Iterator[str]:
+    """The name of a database on the server, of today's shape."""
+    with server.database() as name:
+        yield name
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def address(request: pytest.FixtureRequest, file: Path) -> str:
+    """Where a store can be opened, once on each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{file}"
+    server: Server = request.getfixturevalue("server")
+    return server.address(request.getfixturevalue("database"))
+
+
+@pytest.fixture
+def store(address: str) -> Iterator[Store]:
+    store = Store.open(address)
     yield store
     store.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a store not wait for a server, or for its lock."""
+    monkeypatch.setattr(postgresql, "PATIENCE_S", 0.0)
+    monkeypatch.setitem(postgresql._SESSION, "lock_timeout", "1ms")
 
 
 @pytest.fixture

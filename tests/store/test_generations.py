@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from llmws.errors import Conflict, NotFound
 from llmws.messages import Message, StreamEvent, Timing, Usage, advance, assemble, coalesce, cut
@@ -127,7 +127,7 @@ async def test_finishing_is_all_or_nothing(store: Store) -> None:
     row = used(first)
     await store.write(generations.finish, first, assemble([*ANSWER, END]), row)
     await store.write(generations.append_segments, second, generations.segments(ANSWER))
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(IntegrityError):
         await store.write(generations.finish, second, assemble([*ANSWER, END]), row)
     assert (await store.read(generations.get, "ada", second)).state == "running"
     assert await store.read(generations.events, "ada", second) == coalesce(ANSWER)
@@ -196,7 +196,7 @@ def test_an_interrupted_stream_folds_to_what_was_seen_live(
         assert list(cut(replayed, after)) == list(cut(coalesce(whole), after))
 
 
-async def test_ending_needs_a_reason(store: Store, file: Path) -> None:
+async def test_ending_needs_a_reason(store: Store) -> None:
     generation_id = (await begin(store)).generation.id
     with pytest.raises(ValueError, match="not ended"):
         await store.write(generations.finish, generation_id, assemble(ANSWER))

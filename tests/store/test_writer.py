@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
@@ -18,7 +17,7 @@ MINUTE_S = 60.0
 
 @pytest.fixture
 def engine(store: Store) -> Engine:
-    return store._writing
+    return store._database.writing
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ async def test_writes_that_wait_share_a_transaction(
 ) -> None:
     monkeypatch.setattr(writer, "BATCH_S", batch_s)
     counted: list[Connection] = []
-    fresh = Writer(engine, lambda error: error)
+    fresh = Writer(store._database)
     event.listen(engine, "commit", counted.append)
     release = threading.Event()
     fresh.submit(lambda _: release.wait(MINUTE_S))
@@ -133,8 +132,8 @@ async def test_a_write_happens_even_when_its_caller_gives_up(store: Store, held:
     assert await titles(store) == {"nobody waits", "the next"}
 
 
-async def test_closing_finishes_what_was_handed_over(file: Path) -> None:
-    store = Store.open(f"sqlite:///{file}")
+async def test_closing_finishes_what_was_handed_over(address: str) -> None:
+    store = Store.open(address)
     futures = [store._writer.submit(create, str(number)) for number in range(50)]
     store.close()
     store.close()
@@ -142,6 +141,6 @@ async def test_closing_finishes_what_was_handed_over(file: Path) -> None:
     for attempt in (store.write(create, "late"), store.read(chats.page, "ada")):
         with pytest.raises(StoreError, match="closed"):
             await attempt
-    again = Store.open(f"sqlite:///{file}")
+    again = Store.open(address)
     assert len(await titles(again)) == 50
     again.close()
