@@ -1,0 +1,206 @@
+"""``llmws hub``: JupyterHub with all that belongs to it, in the foreground, on one page of rows.
+
+The hub's own words go to its log. People's servers outlive it: the next start takes them over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+from ..errors import Error, PortBusy, ServiceError
+from ..instance import locked, reported
+from ..settings import Settings
+from ..shipped import shipped
+from ..terminal import row
+from . import first, proxy, readable
+from .services import PASSED_ON
+from .state import FIRST_PERSON, State, is_isolated
+
+START_LIMIT_S = 120.0
+_FAREWELL_S = 60.0
+_POLL_S = 0.1
+_PR_SET_PDEATHSIG = 1
+_NOT_ISOLATED = "everything runs under this one account: nothing keeps people apart. For trying out only."
+
+
+def run(settings: Settings, *, host: str = "127.0.0.1", port: int | None = None) -> int:
+    """Be the hub until Ctrl-C or SIGTERM.
+
+    Args:
+        host: the address to listen on. Others than this machine's own reach it in the clear: put TLS in front.
+        port: the port, where it is not the one of the settings.
+
+    Raises:
+        SettingsError: the state folder or the environment is not as a hub needs it.
+        MissingTool: the proxy could not be installed.
+        ServiceError: another hub runs from this folder, the port is taken, or JupyterHub did not start.
+    """
+    state, port = State(settings.hub_state.resolve()), settings.hub_port if port is None else port
+    if is_isolated():
+        readable.check(readable.shared())
+    state.prepare()
+    with _alone(state), _polite_end():
+        proxy.command(state.folder)
+        _check_free(host, port)
+        with _hub(settings, state, host, port) as process:
+            _wait_for(process, state, host, port)
+            _show(state, host, port, first.link(state.hub))
+            code = process.wait()
+        raise ServiceError(f"JupyterHub ended with exit code {code}.", remedy=f"Its log is {state.log}.")
+    _show_farewell()
+    return 0
+
+
+def _show(state: State, host: str, port: int, link: str | None) -> None:
+    address = f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '::') else host}:{port}"
+    row("hub", f"{address}/hub/")
+    row("people", "each under an account of their own" if is_isolated() else _NOT_ISOLATED, _colour())
+    row("state", f"{state.folder}, log in {state.log}")
+    if link is not None:
+        row("administrator", f"none yet. This link makes the first, once, within a day: {address}{link}")
+
+
+def _colour() -> str | None:
+    return None if is_isolated() else "bad"
+
+
+def _show_farewell() -> None:
+    left = sum(1 for process in psutil.process_iter() if _is_a_server(process))
+    row("hub", f"stopped. {left} of people's servers keep running, for the next start." if left else "stopped")
+
+
+def _is_a_server(process: psutil.Process) -> bool:
+    try:
+        words = process.cmdline()
+        return process.uids().real >= FIRST_PERSON and bool({"llmws.hub.lab", "llmws.hub.locked"} & set(words))
+    except psutil.Error:
+        return False
+
+
+@contextlib.contextmanager
+def _alone(state: State) -> Iterator[None]:
+    """The state folder, for as long as this process lives."""
+    with (state.hub / "lock").open("a") as lock:
+        if not locked(lock.fileno()):
+            raise ServiceError(
+                f"Another hub runs from {state.folder}.", remedy="End it, or choose another LLMWS_HUB_STATE."
+            )
+        yield
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as problem:
+            raise PortBusy(
+                f"Port {port} of {host} cannot be listened on ({problem.strerror}).",
+                remedy="Choose another with LLMWS_HUB_PORT.",
+            ) from None
+
+
+@contextlib.contextmanager
+def _hub(settings: Settings, state: State, host: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """JupyterHub as a child, in a session of its own: our Ctrl-C is told it once and in order."""
+    command = [sys.executable, "-P", "-m", "jupyterhub", "-f", str(shipped("hub_config") / "jupyterhub_config.py")]
+    command += [f"--JupyterHub.bind_url=http://{host}:{port}"]
+    passed_on = {name: value for name, value in {**os.environ}.items() if name in _KEPT or name.upper() in PASSED_ON}
+    with os.fdopen(os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=state.hub,
+            env={**passed_on, **settings.to_environment(), "LLMWS_HUB_STATE": str(state.folder)},
+            start_new_session=True,
+            umask=0o022,
+            preexec_fn=_ends_with_parent(),
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+# All that JupyterHub and its proxy need of the environment; the rest may hold secrets of whoever runs this.
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL")
+
+
+def _ends_with_parent() -> Callable[[], None] | None:
+    """What has a child on Linux end with us, however we end; two hubs of one folder would be the worse."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _wait_for(process: subprocess.Popen[bytes], state: State, host: str, port: int) -> None:
+    """Until people can sign in."""
+    limit = time.monotonic() + START_LIMIT_S
+    # The hub itself first: what the proxy is asked for before it knows the hub fills the log with errors.
+    while not (_answers("127.0.0.1", state.ports().hub) and _answers(host, port)):
+        if process.poll() is not None:
+            raise _why(state.log, f"it ended with exit code {process.returncode}")
+        if time.monotonic() > limit:
+            raise _why(state.log, f"it did not answer within {START_LIMIT_S:.0f} s")
+        time.sleep(_POLL_S)
+
+
+def _why(log: Path, otherwise: str) -> Error:
+    told = reported(log.read_text(encoding="utf-8", errors="replace"))
+    return told or ServiceError(f"JupyterHub could not be started: {otherwise}.", remedy=f"Its log is {log}.")
+
+
+def _answers(host: str, port: int) -> bool:
+    reached = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = http.client.HTTPConnection(reached, port, timeout=5)
+    try:
+        connection.request("GET", "/hub/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let the hub end its services and its proxy; a second Ctrl-C does not wait for that."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_FAREWELL_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _polite_end() -> Iterator[None]:
+    """Ctrl-C, a closed terminal and SIGTERM alike end the hub, and are no error."""
+
+    def leave(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        if sys.stdout.isatty():
+            print()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
