@@ -199,3 +199,31 @@ comparison_items = Table(
     Column("generation_id", _ID, ForeignKey("generations.id")),
     Column("error", JSON(none_as_null=True)),
 )
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", _NAME, primary_key=True),
+    Column("uid", Integer, unique=True),
+    Column("password_hash", Text),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("approved_by", _NAME),
+    Column("approved_at", Double),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("failures", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("blocked_until", Double, nullable=False),
+)
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("expires_at", Double, nullable=False),
+)
