@@ -35,7 +35,7 @@ _SQLITE = {
 _POSTGRESQL = {
     "25006": ("The database {} cannot be written.", "Name the primary server, not a read-only copy of it."),
     "40": ("Another program changed the database {} at the same moment.", _AGAIN),
-    "42501": ("The database {} is not all this account's.", "Make the account that upgraded it its owner."),
+    "42501": ("The database {} is not all this account's.", "Make this account the owner of it and all that is in it."),
     "53100": ("The disk that holds {} is full.", "Free some space; what was acknowledged is safe."),
     "53300": ("The server of {} has no connection left.", "Raise its max_connections; a service needs five."),
     "53": ("The server of {} is short of memory or disk.", "See the server's log."),
@@ -106,7 +106,7 @@ def _of_server(error: DBAPIError, name: str, committing: bool | None) -> Excepti
     if isinstance(error, IntegrityError | ProgrammingError):
         return error
     if isinstance(error, DataError):
-        return InvalidRequest("There is a value in it that the database cannot hold.", remedy="Make it shorter.")
+        return InvalidRequest("A value in it does not fit into the database.", remedy="Make it shorter or smaller.")
     return StoreError(f"The database refused: {_said(error)}.")
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
 
 from ..errors import MissingTool, SettingsError, StoreError
@@ -32,8 +32,6 @@ _LEADER = 0x6C6C6D7773
 _UPGRADE = "Stop the service, make a backup, then run `llmws db upgrade`."
 _UPGRADING = "llmws db upgrade"
 _LOCK_NOT_AVAILABLE = "55P03"
-# The server is going down or coming up; the first tells of itself before the connection is seen to be gone.
-_GOING = {"57P01", "57P02", "57P03", "57P05"}
 
 # What an address may say otherwise. A host that has vanished is found out within half a minute, by both ends.
 _LINK = {
@@ -130,7 +128,6 @@ class PostgreSQL:
             ) from None
         values.settle(engine)
         event.listen(engine, "do_connect", self._connect)
-        event.listen(engine, "handle_error", _recognise_loss)
         return engine
 
     def _connect(self, dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
@@ -221,8 +218,3 @@ def _is_led(name: str, holder: str) -> StoreError:
         f"The database {name} is held by another program ({holder or 'it has just gone'}).",
         remedy="One service at a time uses a database: end that one, or choose another with LLMWS_DATABASE.",
     )
-
-
-def _recognise_loss(context: ExceptionContext) -> None:
-    if getattr(context.original_exception, "sqlstate", None) in _GOING:
-        context.is_disconnect = True

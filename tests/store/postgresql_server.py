@@ -22,7 +22,7 @@ from llmws.store import upgrade
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60.0
-_TEMPLATE = "llmws_template"
+_TEMPLATE = "upgraded"
 
 
 class Server:
@@ -40,7 +40,7 @@ class Server:
             shutil.chown(folder, self._account["user"], self._account["group"])
         (folder / "password").write_text(self.password)
         locale = ["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
-        access = ["--username=llmws", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--no-sync"]
+        access = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={folder / 'password'}", "--no-sync"]
         self._run("initdb", "-D", str(folder / "data"), *access, *locale)
 
     def start(self) -> None:
@@ -74,11 +74,11 @@ class Server:
 
     def address(self, database: str, password: str | None = None) -> str:
         where = quote(str(self.folder), safe="")
-        return f"postgresql+psycopg://llmws:{password or self.password}@/{database}?host={where}"
+        return f"postgresql+psycopg://postgres:{password or self.password}@/{database}?host={where}"
 
     def connect(self, database: str) -> psycopg.Connection[Any]:
         return psycopg.connect(
-            host=str(self.folder), user="llmws", password=self.password, dbname=database, autocommit=True
+            host=str(self.folder), user="postgres", password=self.password, dbname=database, autocommit=True
         )
 
     def ask(self, database: str, question: str, *values: object) -> list[Any]:

@@ -19,9 +19,9 @@ from sqlalchemy.exc import OperationalError
 
 from llmws.errors import Error, InvalidRequest, SettingsError, StoreError
 from llmws.messages import Message
-from llmws.store import Store, adapters, chats, generations, messages, new_id, writer
+from llmws.store import Store, adapters, chats, generations, messages, new_id, upgrade, writer
 
-from .postgresql_server import Server
+from .postgresql_server import ROOT, Server
 
 pytestmark = pytest.mark.long
 
@@ -78,7 +78,7 @@ async def test_a_stronger_setting_of_the_server_stays(server: Server, database: 
 
 
 async def test_what_does_not_fit_is_the_request_s_fault(store: Store) -> None:
-    with pytest.raises(InvalidRequest, match="cannot hold"):
+    with pytest.raises(InvalidRequest, match="does not fit"):
         await store.write(adapters.add, "ada", "x" * 256, "base", None, "/x")
     assert await store.read(adapters.list, "ada") == []
 
@@ -247,6 +247,7 @@ async def test_connections_that_broke_unused_are_replaced(server: Server, databa
 # One service leads
 
 
+@pytest.mark.filterwarnings("error::ResourceWarning")
 def test_a_second_service_is_refused_until_the_first_has_gone(server: Server, database: str, hasty: None) -> None:
     first = Store.open(server.address(database))
     with pytest.raises(StoreError, match=r"held by another program \(llmws service on .+\)") as refused:
@@ -328,7 +329,10 @@ asyncio.run(main())
         (lambda server, _: server.address("nowhere"), '"nowhere" does not exist'),
         (lambda server, name: server.address(name, "not-the-" + server.password), "password authentication failed"),
         (lambda server, name: server.address(name).replace("llmws-postgresql-", "gone-"), "No such file or directory"),
-        (lambda server, name: f"postgresql+psycopg://llmws:{server.password}@127.0.0.1:1/{name}", "Connection refused"),
+        (
+            lambda server, name: f"postgresql+psycopg://postgres:{server.password}@127.0.0.1:1/{name}",
+            "Connection refused",
+        ),
         (lambda server, name: server.address(name) + "&passwort=1", "invalid connection option"),
         (lambda server, name: server.address(name) + f"&password={server.password}x", "password authentication failed"),
     ],
@@ -350,10 +354,26 @@ def test_an_account_without_rights(server: Server, database: str) -> None:
         connection.execute(f"CREATE ROLE {database}_reader LOGIN PASSWORD 'x'".encode())
     try:
         with pytest.raises(StoreError, match="not all this account's"):
-            Store.open(server.address(database, "x").replace("llmws:", f"{database}_reader:"))
+            Store.open(server.address(database, "x").replace("postgres:", f"{database}_reader:"))
     finally:
         with server.connect(database) as connection:
             connection.execute(f"DROP ROLE {database}_reader".encode())
+
+
+def test_the_steps_of_the_documentation(server: Server) -> None:
+    page = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+    steps = page.split("```sql")[1].split("```")[0].split(";")[:-1]
+    with server.connect("postgres") as connection:
+        for step in steps:
+            connection.execute(step.encode())
+        try:
+            # As in the page, but for the host, and with the password where the page has a file of passwords.
+            address = server.address("llmws", "choose-one").replace("//postgres:", "//llmws:")
+            upgrade(address)
+            Store.open(address).close()
+        finally:
+            connection.execute("DROP DATABASE IF EXISTS llmws WITH (FORCE)")
+            connection.execute("DROP ROLE IF EXISTS llmws")
 
 
 def test_without_the_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
