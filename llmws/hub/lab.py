@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from jupyterhub.singleuser import main as serve
@@ -17,6 +19,8 @@ from ..shipped import shipped
 _OPTIONS = (
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    # On a loopback port, everybody on this host could subscribe to what a kernel says.
+    "--KernelManager.transport=ipc",
     "--ServerApp.kernel_manager_class=llmws.hub.kernels.WatchedKernels",
 )
 _GIVEN = ".llmws-given"
@@ -47,7 +51,10 @@ def give_notebooks(home: Path) -> Path:
 def main() -> None:
     """Serve until the hub ends it."""
     give_notebooks(Path.home())
-    serve([*_OPTIONS, *sys.argv[1:]])
+    # The path of a socket has 107 bytes at most, fewer than the one of a home may need.
+    with tempfile.TemporaryDirectory(prefix="llmws-lab-") as runtime:
+        os.environ.update(JUPYTER_RUNTIME_DIR=runtime)
+        serve([*_OPTIONS, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import cache
 from http.client import responses
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 from jupyter_server.base.handlers import JupyterHandler
@@ -31,6 +31,13 @@ LOG = logging.getLogger("llmws.hub")
 _HERE = Path(__file__).parent
 _PICTURES = (".webp", ".png", ".jpg", ".svg")
 _LARGEST = 2**20
+_POLICY = (
+    "default-src 'none'",
+    "img-src 'self' data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +75,15 @@ def is_dashboard(folder: Path, path: str) -> bool:
 class PageHandler(JupyterHandler):
     """A page of the dashboards' server that is not Voilà's: in the reader's language, without any script."""
 
-    policy: ClassVar[tuple[str, ...]] = (
-        "default-src 'none'",
-        "img-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-
-    def initialize(self, folder: Path | None = None) -> None:
-        self._folder = folder
-        self._nonce = base64.b64encode(secrets.token_bytes(16)).decode()
-
-    @property
-    def content_security_policy(self) -> str:
-        return "; ".join(self.policy)
-
     def show(self, template: str, **values: Any) -> None:
         """Answer with a page."""
         language = words.language(self.request.headers.get("Accept-Language", ""))
-        self.set_header("Content-Security-Policy", f"{self.content_security_policy}; style-src 'nonce-{self._nonce}'")
+        nonce = base64.b64encode(secrets.token_bytes(16)).decode()
+        self.set_header("Content-Security-Policy", "; ".join([*_POLICY, f"style-src 'nonce-{nonce}'"]))
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         say = {"language": language, "say": lambda sentence: _say(language, sentence)}
-        look = {"style": _style(), "nonce": self._nonce}
+        look = {"style": _style(), "nonce": nonce}
         self.finish(_environment().get_template(template).render(**say, **look, base_url=self.base_url, **values))
 
     def write_error(self, status_code: int, **more: Any) -> None:
@@ -103,9 +95,11 @@ class PageHandler(JupyterHandler):
 class LandingHandler(PageHandler):
     """The root of a business user's server."""
 
+    def initialize(self, folder: Path) -> None:
+        self._folder = folder
+
     @web.authenticated
     def get(self) -> None:
-        assert self._folder is not None
         language = words.language(self.request.headers.get("Accept-Language", ""))
         # Only what was asked for by a page that has it may end a kernel; this is the first page that sets it.
         _ = self.xsrf_token
@@ -116,7 +110,7 @@ class LandingHandler(PageHandler):
 class NotFoundHandler(PageHandler):
     """What is nowhere."""
 
-    def prepare(self) -> None:
+    async def prepare(self, *, _redirect_to_login: Any = True) -> None:
         raise web.HTTPError(404)
 
 
@@ -178,6 +172,7 @@ CHINESE = {
     "There is no dashboard yet. An administrator publishes the first one.": "还没有仪表板。请等待管理员发布。",
     "All dashboards": "所有仪表板",
     "Not Found": "没有此页",
+    "There is no such dashboard.": "没有这个仪表板。",
     "Forbidden": "无权访问",
     "Service Unavailable": "暂时无法使用",
     "Too many pages are open. Close one of them, and try again in a minute.": (

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from jupyter_core.utils import ensure_async
 from jupyter_server._tz import utcnow
 from jupyter_server.auth.logout import LogoutHandler
 from jupyter_server.utils import url_path_join
@@ -57,26 +58,20 @@ _ENOUGH = "Too many pages are open. Close one of them, and try again in a minute
 class Render(TornadoVoilaHandler, PageHandler):
     """A dashboard's page: one of those that there are, and not more at once than a person can look at."""
 
-    def initialize(self, pages: Pages, **more: Any) -> None:
-        TornadoVoilaHandler.initialize(self, **more)
-        PageHandler.initialize(self)
-        self._pages = pages
-
-    @property
-    def content_security_policy(self) -> str:
-        # What a script may do is said by the template's own policy; frames can be forbidden in a header only.
-        return "frame-ancestors 'none'"
+    def initialize(self, **more: Any) -> None:
+        self._pages: Pages = more.pop("pages")
+        super().initialize(**more)
 
     @web.authenticated
     async def get(self, path: str = "") -> None:
         if not is_dashboard(self._pages.folder, path):
-            raise web.HTTPError(404)
+            raise web.HTTPError(404, "There is no such dashboard.")
         if self._pages.are_too_many():
             raise web.HTTPError(503, _ENOUGH)
         # The page shows this cookie's value when it is left, and its kernel may end.
         _ = self.xsrf_token
         with self._pages.opening():
-            await super().get(path)
+            await ensure_async(super().get(path))
 
 
 class Pages:
@@ -121,6 +116,10 @@ class LockedDashboards(Voila):
         pages.show_tracebacks, pages.strip_sources = False, True
         pages.preheat_kernel, pages.default_pool_size = True, 1
         pages.multi_kernel_manager_class = WatchedKernels
+        # Pages are rendered before their visitor, and the visitor's colours, are known.
+        self.config.VoilaConfiguration.resources = {"follow_system": True}
+        # On a loopback port, everybody on this host could subscribe to what a kernel says.
+        self.config.KernelManager.transport = "ipc"
         self.config.MappingKernelManager.update(
             {"cull_idle_timeout": LEFT_ALONE_S, "cull_interval": _CULL_EVERY_S, "cull_connected": False}
         )
@@ -133,6 +132,7 @@ class LockedDashboards(Voila):
             "allow_unauthenticated_access": False,
             # Tornado's own check runs before it is known who asks; Jupyter's and the hub's run after that.
             "xsrf_cookies": False,
+            # What a script may do is said by the template's own policy; frames can be forbidden in a header only.
             "headers": {"X-JupyterHub-Version": hub_version, "Content-Security-Policy": "frame-ancestors 'none'"},
             "default_handler_class": guard(NotFoundHandler),
             "log_function": log_request,

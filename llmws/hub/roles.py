@@ -46,7 +46,7 @@ def server_token_scopes(name: str, server: str, groups: Collection[str]) -> list
     """
     administrating = server == ADMINISTRATION and ADMINS in groups
     return [
-        f"users:activity!user={name}",
+        "users:activity!user",
         f"access:servers!server={name}/{server}",
         _ACCESS,
         ADMIN if administrating else TRAIN,

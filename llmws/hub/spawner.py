@@ -42,6 +42,7 @@ _TABLES, _LISTENING = (Path("/proc/net/tcp"), Path("/proc/net/tcp6")), "0A"
 class PersonSpawner(LocalProcessSpawner):
     """A server for a person, as their groups want it; `OneAccount` and `OwnAccount` say under which account."""
 
+    pid: int
     state_folder = Unicode(help="The hub's state folder.").tag(config=True)
 
     @property
