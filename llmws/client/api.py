@@ -268,6 +268,18 @@ class Api:
             pass  # the service holds each answer back for a while
         return job
 
+    async def grants(self, model: str) -> list[dict[str, Any]]:
+        """GET /api/models/{id}/grants: with whom a tuned model is shared, as ``{"kind", "grantee", "created_at"}``."""
+        return list((await self._request("GET", f"/api/models/{_segment(model)}/grants"))["items"])
+
+    async def add_grant(self, model: str, kind: str, grantee: str) -> dict[str, Any]:
+        """PUT /api/models/{id}/grants/{kind}/{grantee}, of which the kind is ``person`` or ``group``."""
+        return await self._request("PUT", f"/api/models/{_segment(model)}/grants/{kind}/{_segment(grantee)}")
+
+    async def remove_grant(self, model: str, kind: str, grantee: str) -> None:
+        """DELETE /api/models/{id}/grants/{kind}/{grantee}."""
+        await self._request("DELETE", f"/api/models/{_segment(model)}/grants/{kind}/{_segment(grantee)}")
+
     async def delete_job(self, job_id: str) -> None:
         """DELETE /api/jobs/{id}: put it away; `restore_job` undoes it within a day."""
         await self._request("DELETE", f"/api/jobs/{_segment(job_id)}")

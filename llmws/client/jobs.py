@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..errors import TrainingError
+from ..errors import NotFound, TrainingError
 from ..recipe import Recipe
 from ..training_log import Point
 from .answers import in_cell, overwrites
@@ -205,6 +205,43 @@ class Job:
         self.about = self._client.run(self._client.api.serve_job(self.id))
         return str(self.about["model"])
 
+    def share(self, *, person: str | None = None, group: str | None = None) -> list[str]:
+        """Let a person or a group of a hub use the model that was made of it; without either, only say who may.
+
+        Returns:
+            Who may, besides its owner: ``person NAME`` and ``group NAME``.
+
+        Raises:
+            NotFound: `serve` has made no model of it yet.
+
+        Example:
+            >>> job = client.finetune("smollm2-135m", "seafarer", llmws.Recipe(max_steps=5)).wait()
+            >>> _ = job.serve()
+            >>> job.share(group="researchers")
+            ['group researchers']
+            >>> job.unshare(group="researchers")
+            []
+        """
+        model = self._served()
+        for kind, grantee in _grantees(person, group):
+            self._client.run(self._client.api.add_grant(model, kind, grantee))
+        told = self._client.run(self._client.api.grants(model))
+        return [f"{grant['kind']} {grant['grantee']}" for grant in told]
+
+    def unshare(self, *, person: str | None = None, group: str | None = None) -> list[str]:
+        """Undo `share`; answers that are being written come to their end.
+
+        Example:
+            >>> job = client.finetune("smollm2-135m", "seafarer", llmws.Recipe(max_steps=5)).wait()
+            >>> _ = job.serve()
+            >>> job.unshare(person="nobody")
+            []
+        """
+        model = self._served()
+        for kind, grantee in _grantees(person, group):
+            self._client.run(self._client.api.remove_grant(model, kind, grantee))
+        return self.share()
+
     def delete(self) -> None:
         """Take the ended job from the list; `restore` undoes it within a day. A model that was made of it stays.
 
@@ -227,6 +264,11 @@ class Job:
             True
         """
         self.about = self._client.run(self._client.api.restore_job(self.id))
+
+    def _served(self) -> str:
+        if (model := self.model) is None:
+            raise NotFound("No model was made of this job yet.", remedy="Call its serve() first.")
+        return model
 
     def _look(self) -> dict[str, Any]:
         self.about = self._client.run(self._client.api.job(self.id))
@@ -311,6 +353,10 @@ class Jobs:
         for column in _TIMES:
             frame[column] = pandas.to_datetime(frame[column].astype(float), unit="s", utc=True)
         return frame
+
+
+def _grantees(person: str | None, group: str | None) -> Iterator[tuple[str, str]]:
+    yield from ((kind, name) for kind, name in (("person", person), ("group", group)) if name is not None)
 
 
 def _write(name: str, states: Iterator[dict[str, Any]], out: TextIO) -> None:

@@ -6,12 +6,14 @@ own is the store's part: each of its functions takes the owner.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from ..errors import Forbidden, NotAuthenticated
+from ..store.grants import Grant
 from .edge import bearer
 from .identity import RUNNER, SCOPES, Person
 
@@ -39,6 +41,18 @@ def require(person: Person, action: str) -> None:
     granting = SCOPES[SCOPES.index(needed) :] if needed in SCOPES else (needed,)
     if not any(scope in person.scopes for scope in granting):
         raise Forbidden(f"Your account may not {action}.", remedy=f"Ask an administrator for the scope {needed}.")
+
+
+def is_granted(person: Person, owner: str, grants: Iterable[Grant]) -> bool:
+    """Whether `person` may use a thing of `owner`: their own, or shared with them or a group of theirs.
+
+    Example:
+        >>> grant = Grant("models", "seafarer-1", "group", "researchers", 0.0)
+        >>> is_granted(Person("eve", groups=frozenset({"researchers"})), "ada", [grant])
+        True
+    """
+    mine = {("person", person.name), *(("group", group) for group in person.groups)}
+    return person.name == owner or any((grant.kind, grant.grantee) in mine for grant in grants)
 
 
 @dataclass(frozen=True, slots=True)

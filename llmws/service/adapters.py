@@ -19,6 +19,7 @@ from ..serving.adapters import Tuned, convert
 from ..settings import Settings
 from ..store import Store
 from ..store import adapters as kept
+from ..store import grants as kept_grants
 from ..store import jobs as kept_jobs
 from ..store.adapters import Adapter
 from ..store.jobs import Job
@@ -66,6 +67,12 @@ class Adapters:
                 await self._provider.serve(await self._store.read(kept.served))
             except Error as problem:
                 LOG.warning("the tuned models cannot be served: %s", problem)
+            await self.regrant()
+
+    async def regrant(self) -> None:
+        """Let those use what is served with whom it is shared now."""
+        if self._provider is not None:
+            self._provider.grant(await self._store.read(kept_grants.all_of, kept.NOUN))
 
     async def stop(self) -> None:
         """Break off what runs; asked again, it begins anew."""

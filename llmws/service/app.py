@@ -28,6 +28,7 @@ from . import (
     edge,
     gateway,
     generations,
+    grants,
     jobs,
     models,
     presence,
@@ -41,7 +42,21 @@ from .local_runner import LocalRunner
 from .progress import Feed
 from .scheduling import Scheduler
 
-ROUTERS = (chats, comparisons, datasets, docs, downloads, gateway, generations, jobs, models, presence, runners, status)
+ROUTERS = (
+    chats,
+    comparisons,
+    datasets,
+    docs,
+    downloads,
+    gateway,
+    generations,
+    grants,
+    jobs,
+    models,
+    presence,
+    runners,
+    status,
+)
 
 
 def create_app(
@@ -84,7 +99,7 @@ def create_app(
     state.scheduler = Scheduler(settings, store, state.feed, runner)
     state.adapters = adapters.Adapters(settings, store, state.feed, state.models.embedded, state.bases)
     state.presence = presence.Presence(settings.idle_exit_s, lambda: _is_busy(app), leave)
-    for module in (*ROUTERS, tickets, training):
+    for module in ROUTERS:
         app.include_router(module.router)
     for kind in (RequestValidationError, HTTPException):
         app.add_exception_handler(kind, edge.on_error)

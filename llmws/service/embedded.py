@@ -19,6 +19,9 @@ from ..providers.base import CompletionRequest, ModelInfo, Provider
 from ..serving.embedded import Embedded, EmbeddedModel, Endpoint, find_embedded_model
 from ..settings import Settings
 from ..store.adapters import Adapter
+from ..store.grants import Grant
+from .access import is_granted
+from .identity import Person
 
 State = Literal["ready", "starting", "unavailable"]
 # What `serving` calls its states, in the words of a list of models. A sleeping server starts when it is asked.
@@ -45,6 +48,7 @@ class EmbeddedProvider:
         self.problem: Error | None = None
         self._opened: dict[str, Provider] = {}
         self._tuned: dict[str, Adapter] = {}
+        self._grants: Sequence[Grant] = ()
         self._whole: dict[str, Embedded] = {}
         try:
             self.server = Embedded(find_embedded_model(settings))
@@ -81,12 +85,16 @@ class EmbeddedProvider:
                 await self._whole[new].start()
         self._tuned = served
 
+    def grant(self, grants: Sequence[Grant]) -> None:
+        """Let those use what was tuned, and no others than them and its owners."""
+        self._grants = grants
+
     async def models(self) -> list[ModelInfo]:
         return [info for info, _, _ in self.states()]
 
-    def states(self, owner: str | None = None) -> list[Stand]:
-        """The base model and what `owner` tuned of it (None: everybody), how it stands with each, and why."""
-        mine = [one for one in self._tuned.values() if owner in (None, one.owner)]
+    def states(self, person: Person | None = None) -> list[Stand]:
+        """The base model and what was tuned of it, as far as `person` may use that, and how it stands with each."""
+        mine = [one for one in self._tuned.values() if person is None or self._is_granted(person, one)]
         if self.server is None:
             base = Stand(ModelInfo("smollm2-135m", "SmolLM2 135M Instruct"), "unavailable", str(self.problem))
         else:
@@ -101,6 +109,9 @@ class EmbeddedProvider:
         state, reason = server.status(model_id)
         info = ModelInfo(model_id, name, context=server.context, vision=False, base=base)
         return Stand(info, _STATES[state], reason)
+
+    def _is_granted(self, person: Person, tuned: Adapter) -> bool:
+        return is_granted(person, tuned.owner, (grant for grant in self._grants if grant.thing_id == tuned.id))
 
     def _server_of(self, model_id: str) -> Embedded | None:
         if model_id in self._whole:

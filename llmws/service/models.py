@@ -25,6 +25,7 @@ from ..settings import Settings
 from .access import Reader
 from .embedded import EmbeddedProvider
 from .here import here
+from .identity import Person
 
 LOG = logging.getLogger("llmws.service")
 
@@ -148,22 +149,22 @@ class Registry:
         if self.embedded is not None:
             await self.embedded.aclose()
 
-    async def list(self, owner: str) -> Sequence[Model]:
-        """The models that `owner` may ask."""
+    async def list(self, person: Person) -> Sequence[Model]:
+        """The models that `person` may ask."""
         tasks = [(source, source.refresh()) for source in self._sources]
         if first := {task for source, task in tasks if task is not None and source.never_asked}:
             await asyncio.wait(first, timeout=PATIENCE_S)
         embedded = (
             [
                 Model(**asdict(info), provider=self.embedded.name, state=state, reason=reason, checked_at=time.time())
-                for info, state, reason in self.embedded.states(owner)
+                for info, state, reason in self.embedded.states(person)
             ]
             if self.embedded is not None
             else []
         )
         return embedded + [model for source in self._sources for model in source.models()]
 
-    def choose(self, id: str, owner: str) -> Chosen:
+    def choose(self, id: str, person: Person) -> Chosen:
         """Whom to ask for `id`; what a known provider does not list is left for it to judge.
 
         Raises:
@@ -171,7 +172,7 @@ class Registry:
             ProviderError: its provider lacks something, a key say.
         """
         if self.embedded is not None:
-            for model, _, _ in self.embedded.states(owner):
+            for model, _, _ in self.embedded.states(person):
                 if model.id == id:
                     return Chosen(self.embedded.name, self.embedded, id, model.context)
         for source in self._sources:
@@ -200,25 +201,25 @@ def _configured(file: Path | None) -> list[catalog.Vendor]:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The registry as one person sees it: tuned models are their owner's."""
+    """The registry as one person sees it: tuned models are their owner's, and theirs with whom they are shared."""
 
     registry: Registry
-    owner: str
+    person: Person
 
     @property
     def embedded(self) -> EmbeddedProvider | None:
         return self.registry.embedded
 
     async def list(self) -> Sequence[Model]:
-        return await self.registry.list(self.owner)
+        return await self.registry.list(self.person)
 
     def choose(self, id: str) -> Chosen:
         """Whom to ask for `id`, see `Registry.choose`."""
-        return self.registry.choose(id, self.owner)
+        return self.registry.choose(id, self.person)
 
 
 async def _mine(request: Request, registry: Annotated[Registry, here("models")]) -> Models:
-    return Models(registry, request.state.person.name)
+    return Models(registry, request.state.person)
 
 
 TheModels = Annotated[Models, Depends(_mine)]

@@ -14,7 +14,10 @@ from typing import Literal
 from sqlalchemy import Connection, delete, insert, select
 
 from ..errors import Conflict, NotFound
-from . import tables
+from . import grants, tables
+
+# What tuned models are called where things of several nouns meet.
+NOUN = "models"
 
 Kind = Literal["adapter", "model"]
 
@@ -70,8 +73,9 @@ def served(connection: Connection) -> Sequence[Adapter]:
 
 
 def remove(connection: Connection, owner: str, id: str) -> None:
-    """Forget the adapter; its file stays."""
+    """Forget the adapter, and with whom it was shared; its file stays."""
     get(connection, owner, id)
+    grants.clear(connection, NOUN, id)
     connection.execute(delete(tables.adapters).where(tables.adapters.c.id == id))
 
 

@@ -200,6 +200,16 @@ comparison_items = Table(
     Column("error", JSON(none_as_null=True)),
 )
 
+grants = Table(
+    "grants",
+    metadata,
+    Column("noun", String(32), primary_key=True),
+    Column("thing_id", _NAME, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("grantee", _NAME, primary_key=True),
+    Column("created_at", Double, nullable=False),
+)
+
 accounts = Table(
     "accounts",
     metadata,

@@ -12,6 +12,7 @@ import pytest
 from llmws.messages import Message, Parameters, assemble
 from llmws.providers.base import CompletionRequest
 from llmws.service.embedded import EmbeddedProvider
+from llmws.service.identity import Person
 from llmws.settings import Settings
 from llmws.store.adapters import Adapter
 from tests.serving.gguf_files import write_adapter
@@ -118,9 +119,9 @@ def tuned(id: str, path: Path, owner: str = "ada", base: str = BASE, kind: Any =
 async def test_a_tuned_model_is_its_owner_s(provider: EmbeddedProvider, tmp_path: Path) -> None:
     path = write_adapter(tmp_path / "a.gguf")
     await provider.serve([tuned("mine", path), tuned("hers", path, "eve"), tuned("old", path, base="another")])
-    assert [told.model.id for told in provider.states("ada")] == [BASE, "mine", "old"]
-    assert [told.model.id for told in provider.states("eve")] == [BASE, "hers"]
-    old = provider.states("ada")[-1]
+    assert [told.model.id for told in provider.states(Person("ada"))] == [BASE, "mine", "old"]
+    assert [told.model.id for told in provider.states(Person("eve"))] == [BASE, "hers"]
+    old = provider.states(Person("ada"))[-1]
     assert (old.state, old.reason) == ("unavailable", "Its base another is not served here.")
 
 
@@ -128,10 +129,10 @@ async def test_a_whole_model_is_served_by_a_process_of_its_own(provider: Embedde
     assert provider.server is not None
     await provider.start()
     await provider.serve([tuned("whole", provider.server.model.path, kind="model")])
-    assert [(told.model.id, told.state) for told in provider.states("ada")][1] == ("whole", "ready")
+    assert [(told.model.id, told.state) for told in provider.states(Person("ada"))][1] == ("whole", "ready")
     request = CompletionRequest("whole", (Message.user("Hello"),), Parameters(max_tokens=4))
     message = assemble([event async for event in provider.stream(request)])
     assert message.text
     assert provider._whole["whole"].pid != provider.server.pid
     await provider.serve([])
-    assert [told.model.id for told in provider.states("ada")] == [BASE]
+    assert [told.model.id for told in provider.states(Person("ada"))] == [BASE]

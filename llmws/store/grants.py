@@ -1,0 +1,66 @@
+"""Grants: who besides its owner may use a thing. One table for all nouns, for people and for groups."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+
+from . import tables
+
+Kind = Literal["person", "group"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`noun` and `thing_id` say of what, `kind` and `grantee` to whom.
+
+    Example:
+        >>> Grant("models", "seafarer-1", "group", "researchers", 0.0).grantee
+        'researchers'
+    """
+
+    noun: str
+    thing_id: str
+    kind: Kind
+    grantee: str
+    created_at: float
+
+
+def add(connection: Connection, noun: str, thing_id: str, kind: Kind, grantee: str) -> Grant:
+    """Give; what was given before is returned as it is."""
+    row = connection.execute(select(tables.grants).where(_is(noun, thing_id, kind, grantee))).one_or_none()
+    if row is not None:
+        return Grant(**row._mapping)
+    grant = Grant(noun, thing_id, kind, grantee, time.time())
+    connection.execute(insert(tables.grants).values(asdict(grant)))
+    return grant
+
+
+def remove(connection: Connection, noun: str, thing_id: str, kind: Kind, grantee: str) -> None:
+    """Take back; without effect where nothing was given."""
+    connection.execute(delete(tables.grants).where(_is(noun, thing_id, kind, grantee)))
+
+
+def clear(connection: Connection, noun: str, thing_id: str) -> None:
+    """Take all back: the thing is gone, and another of its name is not the same."""
+    columns = tables.grants.c
+    connection.execute(delete(tables.grants).where(columns.noun == noun, columns.thing_id == thing_id))
+
+
+def all_of(connection: Connection, noun: str) -> Sequence[Grant]:
+    """Every grant of a noun's things, oldest first."""
+    columns = tables.grants.c
+    order = (columns.created_at, columns.kind, columns.grantee)
+    return [
+        Grant(**row._mapping)
+        for row in connection.execute(select(tables.grants).where(columns.noun == noun).order_by(*order))
+    ]
+
+
+def _is(noun: str, thing_id: str, kind: Kind, grantee: str) -> ColumnElement[bool]:
+    columns = tables.grants.c
+    return and_(columns.noun == noun, columns.thing_id == thing_id, columns.kind == kind, columns.grantee == grantee)
