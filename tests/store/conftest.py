@@ -49,6 +49,12 @@ def store(address: str) -> Iterator[Store]:
 
 
 @pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a store wait for a server that a busy machine is slow to restart."""
+    monkeypatch.setattr(postgresql, "PATIENCE_S", 60.0)
+
+
+@pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a store not wait for a server, or for its lock."""
     monkeypatch.setattr(postgresql, "PATIENCE_S", 0.0)

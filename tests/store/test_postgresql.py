@@ -23,7 +23,7 @@ from llmws.store import Store, adapters, chats, generations, messages, new_id, u
 
 from .postgresql_server import ROOT, Server
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("patient")]
 
 LIMIT_S = 60.0
 

@@ -38,7 +38,7 @@ from ..service.test_jobs import (  # noqa: F401 - collected here, with their fix
 from ..service.test_process import test_five_kills_lose_nothing_that_was_acknowledged  # noqa: F401 - collected here
 from .postgresql_server import Server
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("patient")]
 
 
 @pytest.fixture
