@@ -1,7 +1,7 @@
 # The table of contents of the work: `make help` prints it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo train-env test test-all bench lint format build lock docs clean
+.PHONY: help run demo hub train-env test test-all bench lint format build lock docs clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -12,6 +12,10 @@ run: workspace ## open the workspace: JupyterLab, a service, a model
 demo: workspace ## the main job on the terminal: chat, compare, fine-tune, serve, ask again
 	@.venv/bin/llmws demo
 
+hub: ## JupyterHub for a team: accounts, a server for each person, one service
+	@scripts/environment requirements-hub.lock
+	@.venv/bin/llmws hub
+
 train-env: workspace ## install the training environment now, and wait for it
 	@.venv/bin/llmws train-env
 
@@ -21,6 +25,7 @@ test: lint node_modules/.ready ## lint, unit, contract, browser and notebook tes
 
 test-all: testing node_modules/.ready train-env ## the long tests: real training, faults, many kills (below 50 minutes)
 	@scripts/browser
+	@scripts/postgresql >/dev/null
 	@.venv/bin/pytest -m long --timeout 1800 $(PYTEST)
 
 bench: testing train-env ## the quick benches, each beside its peer

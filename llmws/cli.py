@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import Error, ServiceError, SettingsError
+from .errors import Error, MissingTool, ServiceError, SettingsError
 from .instance import Instance, held, is_held, report, running
 from .settings import Settings
 from .terminal import clock, painted, row, size
@@ -85,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     runner.add_argument("--name", help="what the service calls it (default: this host's name)")
     status = command("status", _status, "tell service, models, jobs, training environment, disk")
     status.add_argument("--json", action="store_true", help="the same as data")
+    hub = command("hub", _hub, "be a hub for a team: sign-in, a server for each person, one service; needs llmws[hub]")
+    hub.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine alone)")
+    hub.add_argument("--port", type=_port, help="instead of LLMWS_HUB_PORT")
+    database = command("db", _upgrade_database, "bring a database server's tables up to date")
+    database.add_argument("what", choices=["upgrade"], help="the service must not run meanwhile")
     command("stop", _stop, "end the service; answers are interrupted and kept, fine-tunes go on")
     doctor = command("doctor", _doctor, "tell what is installed, found, running, reachable; holds no secret")
     doctor.add_argument("--json", action="store_true", help="the same as data")
@@ -144,6 +149,22 @@ def _service(arguments: argparse.Namespace) -> int:
     from .service.__main__ import main as serve
 
     return serve()
+
+
+def _hub(arguments: argparse.Namespace) -> int:
+    try:
+        from .hub.command import run
+    except ModuleNotFoundError as missing:
+        raise MissingTool(f"The package {missing.name} is missing.", remedy="Install llmws[hub].") from None
+
+    return run(Settings.from_environment(), host=arguments.host, port=arguments.port)
+
+
+def _upgrade_database(arguments: argparse.Namespace) -> int:
+    from .store import upgrade
+
+    upgrade(Settings.from_environment().database_url)
+    return 0
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
