@@ -212,7 +212,7 @@ def is_offered(connection: Connection, hash: str) -> bool:
 def use_code(connection: Connection, hash: str) -> None:
     """Use the code up, or say with `NotFound` that it was, or is too old."""
     if not is_offered(connection, hash):
-        raise NotFound("This link has been used, or is too old.", remedy="Start `llmws hub` again for a new one.")
+        raise NotFound("This link has been used, or is too old.", remedy="Start the hub for a new one.")
     connection.execute(delete(tables.codes).where(tables.codes.c.hash == hash))
 
 
