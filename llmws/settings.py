@@ -18,8 +18,8 @@ from .errors import SettingsError
 DEFAULT_PORT = 8765
 
 
-def _setting(name: str, help: str, default: Any = None) -> Any:
-    return field(default=default, metadata={"name": name, "help": help})
+def _setting(name: str, help: str, default: Any = None, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"name": name, "help": help})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,14 @@ class Settings:
     url: str | None = _setting(
         "LLMWS_URL", "Use the service at this address (the hub sets it) instead of starting one."
     )
-    token: str | None = _setting("LLMWS_TOKEN", "The token for `LLMWS_URL`.")
+    token: str | None = _setting("LLMWS_TOKEN", "The token for `LLMWS_URL`.", secret=True)
     port: int | None = _setting(
         "LLMWS_PORT", f"The service's port. Default: {DEFAULT_PORT}, or any free one where that is taken."
     )
     database: str | None = _setting(
-        "LLMWS_DATABASE", "SQLAlchemy address of the database. Default: `llmws.db` (SQLite) in the data folder."
+        "LLMWS_DATABASE",
+        "SQLAlchemy address of the database. Default: `llmws.db` (SQLite) in the data folder.",
+        secret=True,
     )
     idle_exit_s: float = _setting(
         "LLMWS_IDLE_EXIT_S",
@@ -72,7 +74,9 @@ class Settings:
         "The folder of run folders, where service and runner share it. Default: `runs` in the data folder.",
     )
     runner_token: str | None = _setting(
-        "LLMWS_RUNNER_TOKEN", "What a runner shows to a hub's service, which gets the same (the hub sets it)."
+        "LLMWS_RUNNER_TOKEN",
+        "What a runner shows to a hub's service, which gets the same (the hub sets it).",
+        secret=True,
     )
     hub_state: Path = _setting(
         "LLMWS_HUB_STATE",

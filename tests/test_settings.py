@@ -29,3 +29,8 @@ def test_the_data_folder_follows_the_desktop_s_rule() -> None:
 def test_a_wrong_value_names_the_variable_and_the_remedy(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is '{value}'. Set it to"):
         Settings.from_environment({name: value})
+
+
+def test_a_secret_is_not_shown() -> None:
+    told = repr(Settings(token="hidden-1", runner_token="hidden-2", database="postgresql://ada:hidden-3@db/llmws"))
+    assert "hidden" not in told

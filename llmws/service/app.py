@@ -56,6 +56,8 @@ ROUTERS = (
     presence,
     runners,
     status,
+    tickets,
+    training,
 )
 
 
