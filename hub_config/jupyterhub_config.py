@@ -6,7 +6,7 @@ What is particular to one place (sign-in by OIDC, limits, other spawners) goes i
 
 from llmws.hub import pages, proxy, roles
 from llmws.hub.authenticator import AccountsAuthenticator
-from llmws.hub.services import services
+from llmws.hub.services import services, watch_closely
 from llmws.hub.spawner import OneAccount, OwnAccount
 from llmws.hub.state import State, is_isolated
 from llmws.settings import Settings
@@ -46,6 +46,7 @@ c.JupyterHub.custom_scopes = roles.SCOPES
 c.JupyterHub.load_groups = {name: {"users": []} for name in roles.GROUPS}
 c.JupyterHub.load_roles = roles.ROLES
 c.JupyterHub.services = services(state, settings)
+watch_closely()
 
 c.JupyterHub.spawner_class = OwnAccount if is_isolated() else OneAccount
 c.PersonSpawner.state_folder = str(state.folder)

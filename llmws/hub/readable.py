@@ -27,6 +27,7 @@ def shared() -> list[Path]:
         Path(sys.executable),
         Path(sysconfig.get_path("stdlib")),
         Path(sys.prefix),
+        Path(sysconfig.get_path("purelib")),
         package,
         shipped("notebooks"),
         shipped("datasets"),

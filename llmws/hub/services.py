@@ -7,12 +7,26 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from jupyterhub.services import service as hub_services
+from traitlets import Integer
+
 from ..settings import Settings
 from .state import CULLER, SERVICE, TRAINER, State, dropped
 
 IDLE_S, CULL_EVERY_S = 3600, 300
 # How programs reach the world from here; nothing else of the hub's environment is for them.
 PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "TZ")
+
+
+class _WatchedService(hub_services._ServiceSpawner):
+    """A service that is started again within seconds of its end: JupyterHub itself looks every thirty."""
+
+    poll_interval = Integer(2)
+
+
+def watch_closely() -> None:
+    """Have the hub of this process look often whether its services run."""
+    hub_services._ServiceSpawner = _WatchedService
 
 
 def service_url(state: State) -> str:

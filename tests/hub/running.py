@@ -1,0 +1,328 @@
+"""A real hub with people on it, for tests: what its administrator types, what people's browsers do."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import websocket
+
+from llmws.errors import SettingsError
+from llmws.hub import readable
+from llmws.hub.accounts import Accounts
+from llmws.hub.roles import GROUPS
+from llmws.hub.state import State
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "tide-lantern-harbour"
+# Who is in which group; one is in none.
+PEOPLE = {
+    "ann": "admins",
+    "rita": "researchers",
+    "rolf": "researchers",
+    "bob": "business",
+    "bea": "business",
+    "nils": "",
+}
+# In the environment of whoever starts the hub, where no part of it may hand it on.
+PLANTED = {"PLANTED_SECRET": "sk-of-the-administrator"}
+START_LIMIT_S = 90.0
+CULLER_TOKEN = uuid.uuid4().hex
+_CONFIG = """
+c = get_config()
+c.JupyterHub.load_groups = {groups!r}
+c.JupyterHub.services.append({{"name": "cull-on-demand", "api_token": {culler!r}}})
+scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
+c.JupyterHub.load_roles.append({{"name": "cull-on-demand", "scopes": scopes, "services": ["cull-on-demand"]}})
+c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "1"}}
+"""
+_HUB = "import sys; from llmws.hub.command import run; from llmws.settings import Settings; "
+_HUB += "sys.exit(run(Settings.from_environment()))"
+
+
+class Person(httpx.Client):
+    """A signed-in browser without a screen: its cookies, and what its pages would send along."""
+
+    def __init__(self, hub: RunningHub, name: str) -> None:
+        super().__init__(base_url=hub.url, follow_redirects=True, timeout=60, trust_env=False)
+        self.hub, self.name = hub, name
+        self.get("/hub/login")
+        form = {"username": self.name, "password": PASSWORD, "_xsrf": self.xsrf("/hub/")}
+        answer = self.post("/hub/login", data=form, follow_redirects=False)
+        assert answer.status_code == 302, answer.text
+
+    @property
+    def root(self) -> str:
+        return f"/user/{self.name}/"
+
+    def xsrf(self, path: str) -> str:
+        of_path = (cookie for cookie in self.cookies.jar if cookie.name == "_xsrf" and cookie.path == path)
+        return next((str(cookie.value) for cookie in of_path), "")
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """A request as a script of a page sends it."""
+        of = "/hub/" if path.startswith("/hub/") else re.match(r"/user/[^/]+/(admin/)?|.*", path)[0]
+        headers = {"X-XSRFToken": self.xsrf(of), "Referer": self.hub.url + of, "Origin": self.hub.url}
+        return self.request(method, path, headers=headers, follow_redirects=False, **more)
+
+    def open_server(self, server: str = "") -> httpx.Response:
+        """Go to one's own server, and wait for it; the page that it shows."""
+        path, address = f"/{self.name}{server and '/' + server}", f"{self.root}{server and server + '/'}"
+        page = self.get(f"/hub/spawn{path}")
+        limit = time.monotonic() + START_LIMIT_S
+        while page.url.path.startswith("/hub/spawn-pending"):
+            assert page.is_success, f"{page.text}\n{self.hub.told()}"
+            assert time.monotonic() < limit, f"{page.text}\n{self.hub.told()}"
+            time.sleep(0.2)
+            page = self.get(f"/hub/spawn-pending{path}")
+        return self.get(address) if page.is_success else page
+
+    def stop_server(self) -> None:
+        self.ask("DELETE", f"/hub/api/users/{self.name}/server")
+        wait_for(lambda: not self.ask("GET", f"/hub/api/users/{self.name}").json()["servers"])
+
+    def start_kernel(self, server: str = "") -> Kernel:
+        """A kernel of one's own JupyterLab."""
+        root = f"{self.root}{server and server + '/'}"
+        started = self.ask("POST", f"{root}api/kernels", json={"name": "python3"})
+        return Kernel(self, f"{root}api/kernels/{started.raise_for_status().json()['id']}")
+
+    def open_dashboard(self, name: str = "chat") -> Kernel:
+        """A dashboard's page: its kernel, and the websocket that a browser would hold."""
+        page = self.get(f"{self.root}voila/render/{name}.ipynb").raise_for_status()
+        found = re.search(r'"kernelId":\s*"([0-9a-f-]{36})"', page.text)
+        assert found, page.text[:1000]
+        return Kernel(self, f"{self.root}api/kernels/{found[1]}")
+
+    def cookie_header(self, path: str) -> str:
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.cookies.jar if path.startswith(cookie.path))
+
+
+class Kernel:
+    """A kernel behind its websocket, spoken to as JupyterLab does."""
+
+    def __init__(self, person: Person, path: str) -> None:
+        self.path, self.id = path, path.rpartition("/")[2]
+        self.socket = websocket.create_connection(
+            person.hub.url.replace("http", "ws") + f"{path}/channels",
+            cookie=person.cookie_header(path),
+            origin=person.hub.url,
+            timeout=60,
+        )
+
+    def send(self, type: str, content: dict[str, Any], channel: str = "shell") -> str:
+        header = header_of(type)
+        message = {"channel": channel, "header": header, "parent_header": {}, "content": content, "metadata": {}}
+        self.socket.send(json.dumps(message))
+        return str(header["msg_id"])
+
+    def run(self, code: str) -> str:
+        """What a cell prints; its error, where it has one."""
+        sent, printed = self.send("execute_request", execute(code)), ""
+        while True:
+            message = json.loads(self.socket.recv())
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                printed += content["text"]
+            elif message["msg_type"] == "error":
+                printed += "\n".join(content["traceback"])
+            elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+                return printed
+
+
+@dataclass
+class RunningHub:
+    """`llmws hub` as root, with its state in a folder that everybody may pass."""
+
+    folder: Path
+    python: Path
+    port: int = field(default_factory=lambda: free_port())
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def state(self) -> State:
+        return State(self.folder / "state")
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "terminal.txt"
+
+    def start(self) -> None:
+        """What `llmws hub` prints says when it is there."""
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                [str(self.python), "-P", "-c", _HUB],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                text=True,
+                cwd="/",
+                start_new_session=True,
+                env={
+                    **{name: value for name, value in os.environ.items() if not name.startswith(("LLMWS_", "JUPYTER"))},
+                    "LANG": "C.UTF-8",
+                    "LLMWS_HUB_STATE": str(self.state.folder),
+                    "LLMWS_HUB_PORT": str(self.port),
+                    "LLMWS_EMBEDDED": "0",
+                    **PLANTED,
+                },
+            )
+        wait_for(lambda: "state " in self.output.read_text(), self.process, self.told)
+
+    def stop(self) -> None:
+        """Ctrl-C."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            assert self.process.wait(60) == 0, self.told()
+            self.process = None
+
+    def told(self) -> str:
+        log = self.state.log.read_text()[-6000:] if self.state.log.exists() else ""
+        return f"{self.output.read_text()}\n{log}"
+
+    def settle(self) -> None:
+        """Give the people accounts and groups, as an administrator would; effective with the next start."""
+        accounts = Accounts.open(self.state.hub)
+        for name in PEOPLE:
+            accounts.sign_up(name, PASSWORD, "127.0.0.1")
+            accounts.approve(name, "the tests")
+        accounts.close()
+        groups = {group: {"users": [name for name in PEOPLE if PEOPLE[name] == group]} for group in GROUPS}
+        (self.state.hub / "config.py").write_text(_CONFIG.format(groups=groups, culler=CULLER_TOKEN))
+
+    def uid(self, name: str) -> int:
+        accounts = Accounts.open(self.state.hub)
+        try:
+            return accounts.uid(name)
+        finally:
+            accounts.close()
+
+    def processes(self, uid: int) -> list[psutil.Process]:
+        """What runs under an account."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.uids().real == uid and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def part(self, *words: str) -> psutil.Process | None:
+        """The part of the hub whose command line has all `words`, where it runs."""
+        assert self.process is not None
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                # What the hub has just started is setpriv yet.
+                words_of = process.cmdline()[:1] != ["setpriv"] and process.cmdline()
+                if words_of and all(any(word in argument for argument in words_of) for word in words):
+                    return process
+        return None
+
+    def remove(self) -> None:
+        """End the hub, and all that was started under an account that it gave; remove what it left."""
+        with contextlib.suppress(Exception):
+            self.stop()
+        if self.process is not None:
+            self.process.kill()
+        for name in PEOPLE:
+            with contextlib.suppress(Exception):
+                for uid in (self.uid(name), self.uid(name) + 1_000_000_000):
+                    for process in self.processes(uid):
+                        process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def header_of(type: str, **more: Any) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    header = {"msg_id": uuid.uuid4().hex, "username": "x", "session": "s", "date": now, "msg_type": type}
+    return {**header, "version": "5.3", **more}
+
+
+def execute(code: str) -> dict[str, Any]:
+    return {
+        "code": code,
+        "silent": False,
+        "store_history": False,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": True,
+    }
+
+
+def wait_for(
+    condition: Callable[[], Any],
+    process: subprocess.Popen[str] | None = None,
+    told: Callable[[], str] = lambda: "",
+    limit_s: float = START_LIMIT_S,
+) -> None:
+    """Wait until `condition` holds; fail where `process` ends before."""
+    limit = time.monotonic() + limit_s
+    while not condition():
+        assert process is None or process.poll() is None, told()
+        assert time.monotonic() < limit, f"not within {limit_s:.0f} s\n{told()}"
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may pass; those of pytest are for its own account.
+
+    One hub at a time has it: two on one machine would give their people the same numbers, and end each other's servers.
+    """
+    with Path("/tmp/llmws-hub-tests.lock").open("a") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        folder = Path(tempfile.mkdtemp(prefix="llmws-hub-", dir="/tmp"))
+        folder.chmod(0o755)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def readable_python(folder: Path) -> Path:
+    """A Python with this environment that people's accounts can run: this one, or the system's with its packages."""
+    try:
+        readable.check(readable.shared())
+        return Path(sys.executable)
+    except SettingsError:
+        system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    assert Path(system).exists(), (
+        f"These tests need a Python that all accounts can run: make the environment of one, or install {system}."
+    )
+    made, here = folder / "environment", Path(sys.prefix)
+    subprocess.run([here / "bin" / "uv", "venv", "--quiet", "--python", system, made], check=True)
+    packages = made / "lib" / Path(system).name / "site-packages"
+    shutil.rmtree(packages)
+    packages.symlink_to(here / "lib" / Path(system).name / "site-packages")
+    for name in ("share", "etc"):
+        (made / name).symlink_to(here / name)
+    return made / "bin" / "python"
