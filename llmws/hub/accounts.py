@@ -21,8 +21,9 @@ sign-ups of an address 10                    refused for 1 s … 15 min         
 Nobody from elsewhere can keep a person out: what they do to the account costs that person five seconds. A browser
 that has signed in to an account before brings a signed cookie, `device`, and is counted by itself (the "device
 cookies" of OWASP), so that not even somebody behind the same address, or a proxy that hides all of them, keeps it
-out. An IPv6 address stands for its /64, which is what one customer gets. Against very many addresses this is no
-defence beyond the length of the password and the two hashes at a time that the authenticator computes.
+out. An IPv6 address stands for its /64, which is what one customer gets. Against very many addresses (and a program
+on this machine reaches the hub past its proxy, and may call itself any) this is no defence beyond the length of the
+password and the two hashes at a time that the authenticator computes.
 
 A name that nobody has costs the same time, and gets the same answers, as one that somebody has.
 """
@@ -136,8 +137,11 @@ class Accounts:
         """Those who signed up and wait for an administrator, the longest there first."""
         return self._do(rows.page, "waiting")
 
-    def sign_up(self, name: str, password: str, address: str) -> Account:
+    def sign_up(self, name: str, password: str, address: str, taken: bool = False) -> Account:
         """Ask for an account, which then waits.
+
+        Args:
+            taken: whether the hub itself knows somebody of this name, who may have no account here.
 
         Raises:
             InvalidRequest: nobody can have this name or password.
@@ -151,7 +155,7 @@ class Accounts:
             raise Unavailable("Too many sign-ups came from your address.", remedy="Try again in a quarter of an hour.")
         if len(self.waiting()) >= MOST_WAITING:
             raise Unavailable("Too many sign-ups wait for an administrator.", remedy="Ask an administrator.")
-        if self.find(name) is not None:
+        if taken or self.find(name) is not None:
             raise Conflict("This name cannot be used.", remedy="Choose another one.")
         return self._do(rows.request, name, rules.hash_password(password))
 

@@ -54,11 +54,15 @@ class AccountsAuthenticator(Authenticator):
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         self.accounts = Accounts.open(Path(self.folder))
-        self._threads = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="accounts")
+        self._hashing = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="hashing")
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`function(…)`, one that blocks, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+        """`function(…)`, one that asks the database, in a thread."""
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    async def run_hashing(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`function(…)`, one that also computes a hash, when it is its turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._hashing, partial(function, *args, **kwargs))
 
     async def authenticate(self, handler: BaseHandler, data: Any) -> str | None:
         """The name of who signed in, or None; HTTP 429 where there were too many attempts.
@@ -68,7 +72,7 @@ class AccountsAuthenticator(Authenticator):
         given = data if isinstance(data, dict) else {}
         name, password = (str(given.get(field, "")) for field in ("username", "password"))
         device = sign_in.device_of(handler, rules.normal_name(name))
-        outcome = await self.run(self.accounts.verify, name, password, pages.address_of(handler), device)
+        outcome = await self.run_hashing(self.accounts.verify, name, password, pages.address_of(handler), device)
         if outcome.refused_s:
             raise TooManyAttempts(outcome.refused_s)
         if outcome.wait_s:

@@ -62,8 +62,8 @@ class First(pages.NavigatedPage):
             if await authenticator.run(_can_sign_in, authenticator.accounts, self._administrators()):
                 raise Conflict("This hub has an administrator.", remedy="Ask them for an account.")
             if self.find_user(rules.normal_name(name)) is not None:
-                raise pages.name_taken()
-            account = await authenticator.run(authenticator.accounts.use_code, code, name, password)
+                raise Conflict("This name cannot be used.", remedy="Choose another one.")
+            account = await authenticator.run_hashing(authenticator.accounts.use_code, code, name, password)
         except Error as refused:
             self.set_status(403 if refused.status == 401 else refused.status)
             await self.show("first.html", code=code, refused=refused, username=name[: rules.NAME_LONGEST])

@@ -15,7 +15,6 @@ from jupyterhub.handlers.pages import HomeHandler, SpawnHandler, SpawnPendingHan
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from tornado import web
 
-from ..errors import Conflict
 from . import words
 from .roles import GROUPS
 
@@ -79,7 +78,7 @@ class SpawnPage(Spoken, SpawnHandler):
     """The page that starts a server, in the language of who reads it; it is where who is in no group ends up."""
 
 
-class HomePage(Spoken, HomeHandler):
+class HomePage(Page, HomeHandler):
     """The hub's home page, likewise."""
 
 
@@ -129,11 +128,6 @@ def put_into(handler: BaseHandler, name: str, group: str) -> Any:
     user = handler.user_from_username(name)
     user.sync_groups([*({other.name for other in user.groups} - set(GROUPS)), group])
     return user
-
-
-def name_taken() -> Conflict:
-    """What is said of a name that somebody has."""
-    return Conflict("This name cannot be used.", remedy="Choose another one.")
 
 
 def _said_in(language: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from jupyterhub import orm
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.utils import new_token
+from tornado import web
 
 from .pages import NavigatedPage
 
@@ -54,9 +55,18 @@ class SignOutEverywhere(NavigatedPage):
         self.redirect(self.settings["login_url"], status=303)
 
 
+class Stop(NavigatedPage):
+    """Stops the servers of whoever asks."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        await stop_servers(self, self.current_user)
+        self.redirect(f"{self.hub.base_url}home", status=303)
+
+
 def handlers() -> list[tuple[str, Any]]:
-    """The route of signing out everywhere; of use whatever authenticator there is."""
-    return [(r"/sign-out-everywhere", SignOutEverywhere)]
+    """The routes of this module, of use whatever authenticator there is."""
+    return [(r"/sign-out-everywhere", SignOutEverywhere), (r"/stop", Stop)]
 
 
 def _forget(handler: BaseHandler, user: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from functools import partial
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
@@ -49,12 +50,10 @@ class SignUp(pages.NavigatedPage):
         await self.show("signup.html")
 
     async def post(self) -> None:
-        name, accounts = self.field("username"), self.authenticator.accounts
+        name, authenticator = self.field("username"), self.authenticator
+        sign_up = partial(authenticator.accounts.sign_up, address=pages.address_of(self), taken=self._is_taken(name))
         try:
-            # Who the hub knows already, by its configuration or an administrator's hand, is nobody's to claim.
-            if self.is_taken(name):
-                raise pages.name_taken()
-            await self.authenticator.run(accounts.sign_up, name, self.field("password"), address=pages.address_of(self))
+            await authenticator.run_hashing(sign_up, name, self.field("password"))
         except Error as refused:
             self.set_status(refused.status)
             await self.show("signup.html", refused=refused, username=name[: rules.NAME_LONGEST])
@@ -62,7 +61,8 @@ class SignUp(pages.NavigatedPage):
         self.log.info("An account was asked for: %s", rules.normal_name(name))
         await self.show("signup.html", asked=True)
 
-    def is_taken(self, name: str) -> bool:
+    def _is_taken(self, name: str) -> bool:
+        # Who the hub knows already, by its configuration or an administrator's hand, is nobody's to claim.
         name = rules.normal_name(name)
         return name in self.authenticator.admin_users or self.find_user(name) is not None
 
@@ -82,7 +82,7 @@ class Password(pages.NavigatedPage):
             rules.check_new_password(self.field("new"), user.name)
             if await self.authenticate({"username": user.name, "password": self.field("present")}) is None:
                 raise NotAuthenticated("This is not your present password.")
-            await authenticator.run(authenticator.accounts.set_password, user.name, self.field("new"))
+            await authenticator.run_hashing(authenticator.accounts.set_password, user.name, self.field("new"))
         except Error as refused:
             self.set_status(403 if refused.status == 401 else refused.status)
             await self.show("password.html", refused=refused)

@@ -240,6 +240,7 @@ ROUTES = {
     "/hub/password": {"present": PASSWORD, "new": OTHER_PASSWORD},
     "/hub/accounts": {"action": "disable", "name": "PERSON"},
     "/hub/sign-out-everywhere": {},
+    "/hub/stop": {},
 }
 
 
@@ -369,6 +370,14 @@ def test_signing_out_everywhere_ends_every_browser_token_and_server(hub: Hub, na
     assert hub.administrator.ask("GET", f"/users/{name}").json()["servers"] == {}
     assert hub.administrator.is_signed_in()
     assert there.sign_in(name).status_code == 302
+
+
+def test_one_stops_ones_own_server_at_the_start_page(hub: Hub, name: str) -> None:
+    person = hub.join(name)
+    start_server(person)
+    assert person.fill("/hub/home", to="/hub/stop").status_code == 303
+    assert "It is not running." in person.get("/hub/home").text
+    assert hub.administrator.ask("GET", f"/users/{name}").json()["servers"] == {}
 
 
 def test_a_start_that_is_under_way_ends_too(hub: Hub, name: str) -> None:

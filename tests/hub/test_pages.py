@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 HUB = ROOT / "llmws" / "hub"
 TEMPLATES = sorted(pages.TEMPLATES.glob("*.html"))
 # Those that keep JupyterHub's scripts.
-SCRIPTED = {"page.html", "home.html", "spawn_pending.html"}
+SCRIPTED = {"page.html", "spawn_pending.html"}
 ERRORS = {"Conflict", "InvalidRequest", "NotFound", "NotAuthenticated", "Unavailable"}
 SAYING = ["accounts.py", "first.py", "sign_in.py", "administration.py", "rules.py", "authenticator.py", "pages.py"]
 
