@@ -43,8 +43,9 @@ format: testing node_modules/.ready ## mend style where a tool can
 	@.venv/bin/ruff format .
 	@.venv/bin/npm run --silent format
 
-build: testing node_modules/.ready ## bundle the pages' JavaScript
+build: testing node_modules/.ready ## bundle the pages' JavaScript, and give the hub's pages their look
 	@.venv/bin/npm run --silent build
+	@.venv/bin/python scripts/look
 
 lock: testing ## resolve the lock files anew
 	@scripts/lock
