@@ -53,6 +53,19 @@ class Guarded(RequestHandler):
         )
 
 
+class GuardedFiles(Guarded, StaticFileHandler):
+    """The same, before what serves files."""
+
+    def parse_url_path(self, url_path: str) -> str:
+        # Voilà takes the path apart and asserts what it found.
+        if ".." in url_path.split("/"):
+            raise HTTPError(404)
+        try:
+            return str(super().parse_url_path(url_path))
+        except (AssertionError, ValueError):
+            raise HTTPError(404) from None
+
+
 def guarded(handlers: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """The routes of a tornado application, each behind its guard."""
     return [(pattern, guard(handler), *more) for pattern, handler, *more in handlers]
@@ -60,4 +73,5 @@ def guarded(handlers: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def guard(handler: type[RequestHandler]) -> type[RequestHandler]:
     """`handler`, guarded."""
-    return handler if issubclass(handler, Guarded) else type(handler.__name__, (Guarded, handler), {})
+    front = GuardedFiles if issubclass(handler, StaticFileHandler) else Guarded
+    return handler if issubclass(handler, Guarded) else type(handler.__name__, (front, handler), {})

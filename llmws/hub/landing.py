@@ -67,7 +67,8 @@ def cards(folder: Path, language: str = "en") -> list[Card]:
 def is_dashboard(folder: Path, path: str) -> bool:
     """Whether `path`, as an address gives it, is one of the notebooks of `folder`, written as its card writes it."""
     file = folder / path
-    if path != Path(path).as_posix() or ".." in Path(path).parts or file.suffix != ".ipynb":
+    plain = path == Path(path).as_posix() and not Path(path).is_absolute() and ".." not in Path(path).parts
+    if not plain or file.suffix != ".ipynb" or "\0" in path:
         return False
     return _is_shown(file, folder) and file.resolve().is_relative_to(folder.resolve())
 
@@ -88,7 +89,7 @@ class PageHandler(JupyterHandler):
 
     def write_error(self, status_code: int, **more: Any) -> None:
         problem = (more.get("exc_info") or (None, None))[1]
-        told = problem.log_message if isinstance(problem, web.HTTPError) and status_code < 500 else None
+        told = problem.log_message if isinstance(problem, web.HTTPError) and status_code != 500 else None
         self.show("message.html", title=responses.get(status_code, "Error"), message=told or "")
 
 

@@ -58,7 +58,10 @@ def _steps(path: Path) -> Iterator[Path]:
     """All that must be passed to reach `path`, links and what they lead to included."""
     path = Path.cwd() / path
     for step in (*reversed(path.parents), path):
-        yield from _steps(step.parent / step.readlink()) if step.is_symlink() else (step,)
+        if step.is_symlink():
+            yield from _steps(Path(os.path.normpath(step.parent.resolve() / step.readlink())))
+        else:
+            yield step
 
 
 def _is_aside(entry: Path) -> bool:

@@ -54,8 +54,6 @@ scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
 c.JupyterHub.load_roles.append({{"name": "cull-on-demand", "scopes": scopes, "services": ["cull-on-demand"]}})
 c.Spawner.environment = {{"JUPYTERHUB_ACTIVITY_INTERVAL": "1"}}
 """
-_HUB = "import sys; from llmws.hub.command import run; from llmws.settings import Settings; "
-_HUB += "sys.exit(run(Settings.from_environment()))"
 
 
 class Person(httpx.Client):
@@ -175,7 +173,7 @@ class RunningHub:
         """What `llmws hub` prints says when it is there."""
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [str(self.python), "-P", "-c", _HUB],
+                [str(self.python), "-P", "-m", "llmws", "hub"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
