@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from .running import PEOPLE, Person, RunningHub, open_folder, readable_python
+from .workshop import workshop
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +18,8 @@ def hub() -> Iterator[RunningHub]:
     assert os.geteuid() == 0, "These tests give people accounts of their own: run them as root."
     assert shutil.which("setpriv"), "These tests need setpriv: apt-get install util-linux."
     with open_folder() as folder:
-        hub = RunningHub(folder, readable_python(folder))
+        python = readable_python(folder)
+        hub = RunningHub(folder, python, environment=workshop(folder, python))
         try:
             hub.start()
             hub.stop()

@@ -29,7 +29,7 @@ from llmws.errors import SettingsError
 from llmws.hub import readable
 from llmws.hub.accounts import Accounts
 from llmws.hub.roles import GROUPS
-from llmws.hub.state import State
+from llmws.hub.state import ADMINISTRATOR, State
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "tide-lantern-harbour"
@@ -155,7 +155,14 @@ class RunningHub:
     folder: Path
     python: Path
     port: int = field(default_factory=lambda: free_port())
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    # Under whose account it runs, where that is not root's.
+    account: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.account is not None:
+            os.chown(self.folder, self.account, self.account)
 
     @property
     def url(self) -> str:
@@ -174,6 +181,9 @@ class RunningHub:
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 [str(self.python), "-P", "-m", "llmws", "hub"],
+                user=self.account,
+                group=self.account,
+                extra_groups=None if self.account is None else [],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -183,9 +193,10 @@ class RunningHub:
                 env={
                     **{name: value for name, value in os.environ.items() if not name.startswith(("LLMWS_", "JUPYTER"))},
                     "LANG": "C.UTF-8",
+                    **({} if self.account is None else {"HOME": str(self.folder)}),
                     "LLMWS_HUB_STATE": str(self.state.folder),
                     "LLMWS_HUB_PORT": str(self.port),
-                    "LLMWS_EMBEDDED": "0",
+                    **self.environment,
                     **PLANTED,
                 },
             )
@@ -210,6 +221,9 @@ class RunningHub:
             accounts.approve(name, "the tests")
         accounts.close()
         groups = {group: {"users": [name for name in PEOPLE if PEOPLE[name] == group]} for group in GROUPS}
+        if self.account is not None:
+            for path in self.state.hub.iterdir():
+                os.chown(path, self.account, self.account)
         (self.state.hub / "config.py").write_text(_CONFIG.format(groups=groups, culler=CULLER_TOKEN))
 
     def uid(self, name: str) -> int:
@@ -245,11 +259,13 @@ class RunningHub:
             self.stop()
         if self.process is not None:
             self.process.kill()
-        for name in PEOPLE:
+        accounts = [self.account] if self.account is not None else []
+        for name in PEOPLE if self.account is None else ():
             with contextlib.suppress(Exception):
-                for uid in (self.uid(name), self.uid(name) + 1_000_000_000):
-                    for process in self.processes(uid):
-                        process.kill()
+                accounts += [self.uid(name), self.uid(name) + ADMINISTRATOR]
+        for process in (process for uid in accounts for process in self.processes(uid)):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -307,20 +323,36 @@ def open_folder() -> Iterator[Path]:
 
 
 def readable_python(folder: Path) -> Path:
-    """A Python with this environment that people's accounts can run: this one, or the system's with its packages."""
-    try:
+    """A Python with this environment and this program that people's accounts can run: this one, or a copy in `folder`.
+
+    A copy has the system's Python, links to the packages' files, and the program itself.
+    """
+    with contextlib.suppress(SettingsError):
         readable.check(readable.shared())
         return Path(sys.executable)
-    except SettingsError:
-        system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    assert Path(system).exists(), (
-        f"These tests need a Python that all accounts can run: make the environment of one, or install {system}."
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    assert Path("/usr/bin", version).exists(), (
+        f"These tests need a Python that all accounts can run: make the environment of one, or install {version}."
     )
     made, here = folder / "environment", Path(sys.prefix)
-    subprocess.run([here / "bin" / "uv", "venv", "--quiet", "--python", system, made], check=True)
-    packages = made / "lib" / Path(system).name / "site-packages"
+    subprocess.run([here / "bin" / "uv", "venv", "--quiet", "--python", f"/usr/bin/{version}", made], check=True)
+    packages = made / "lib" / version / "site-packages"
     shutil.rmtree(packages)
-    packages.symlink_to(here / "lib" / Path(system).name / "site-packages")
-    for name in ("share", "etc"):
-        (made / name).symlink_to(here / name)
+    for name in (f"lib/{version}/site-packages", "share", "etc"):
+        shutil.copytree(here / name, made / name, copy_function=_link, symlinks=True, ignore=_caches)
+    for name in ("llmws", "notebooks", "datasets", "hub_config"):
+        shutil.copytree(ROOT / name, folder / "checkout" / name, ignore=_caches)
+    for pointer in packages.glob("*llmws*.pth"):
+        pointer.unlink()
+        pointer.write_text(f"{folder / 'checkout'}\n")
     return made / "bin" / "python"
+
+
+_caches = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

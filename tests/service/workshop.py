@@ -23,7 +23,7 @@ from tests.training.conftest import STAND_IN
 from .harness import Api, wait_for
 
 # Called as the training environment's Python runs `serving/weights.py`: two paths are weights, three a conversion.
-_CONVERTER = """#!{python}
+CONVERTER = """#!{python}
 import json, pathlib, sys
 paths = [pathlib.Path(part) for part in sys.argv[1:] if "/" in part][1:]
 target = paths[-1]
@@ -55,7 +55,7 @@ class Workshop:
             model.write_bytes(b"GGUF")
         adapter = write_adapter(folder / "adapter.gguf")
         python = environment / "bin" / "python"
-        python.write_text(_CONVERTER.format(python=sys.executable, adapter=str(adapter)))
+        python.write_text(CONVERTER.format(python=sys.executable, adapter=str(adapter)))
         python.chmod(0o755)
         command = f"'{sys.executable}' '{STAND_IN}'"
         told = {"training_environment": environment, "training_command": command}
