@@ -56,12 +56,20 @@ class Card:
 def cards(folder: Path, language: str = "en") -> list[Card]:
     """The dashboards of `folder`, by title. A notebook that cannot be read is left out, and the log says why.
 
+    So is one whose metadata name another scope than ``chat``: its page would only say what business users may not do.
+
     Example:
         >>> [card.title for card in cards(shipped("notebooks") / "dashboards", "zh")]  # doctest: +SKIP
         ['对比', '微调', '聊天']
     """
     found = (_card(file, folder, language) for file in sorted(folder.rglob("*.ipynb")) if _is_shown(file, folder))
     return sorted((card for card in found if card is not None), key=lambda card: card.title.casefold())
+
+
+def without_card(folder: Path) -> list[str]:
+    """The notebooks of `folder` that are on no card."""
+    shown = {card.path for card in cards(folder)}
+    return sorted({file.relative_to(folder).as_posix() for file in folder.rglob("*.ipynb")} - shown)
 
 
 def is_dashboard(folder: Path, path: str) -> bool:
@@ -147,6 +155,8 @@ def _card(file: Path, folder: Path, language: str) -> Card | None:
     def said(noun: str) -> str:
         return str(told.get(f"{noun}_{language}") or told.get(noun) or "")
 
+    if told.get("scope", "chat") != "chat":
+        return None
     title = said("title") or file.stem.replace("-", " ").replace("_", " ").capitalize()
     picture = next((suffix for suffix in _PICTURES if file.with_suffix(suffix).is_file()), None)
     path = file.relative_to(folder).as_posix()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -46,7 +47,7 @@ from ..shipped import shipped
 from . import door
 from .guard import LAST_REQUEST, guard, guarded
 from .kernels import WatchedKernels
-from .landing import LandingHandler, NotFoundHandler, PageHandler, is_dashboard
+from .landing import LandingHandler, NotFoundHandler, PageHandler, is_dashboard, without_card
 
 # Pages that one person may have open at once; a kernel that waits, preheated, for the next page is not counted.
 MOST_PAGES = 12
@@ -109,12 +110,14 @@ class LockedDashboards(Voila):
 
     def initialize(self, argv: Sequence[str] | None = None) -> None:
         self.identity_provider_class, self.authorizer_class = JupyterHubIdentityProvider, JupyterHubAuthorizer
-        super().initialize([str(shipped("notebooks") / "dashboards"), "--no-browser", *(argv or ())])
+        folder = shipped("notebooks") / "dashboards"
+        super().initialize([str(folder), "--no-browser", *(argv or ())])
         self.ip, self.port_retries = "127.0.0.1", 0
         pages = self.voila_configuration
         pages.allow_template_override = pages.allow_theme_override = "NO"
         pages.show_tracebacks, pages.strip_sources = False, True
         pages.preheat_kernel, pages.default_pool_size = True, 1
+        pages.preheat_denylist = [re.escape(path) for path in without_card(folder)]
         pages.multi_kernel_manager_class = WatchedKernels
         # Pages are rendered before their visitor, and the visitor's colours, are known.
         self.config.VoilaConfiguration.resources = {"follow_system": True}

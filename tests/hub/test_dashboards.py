@@ -62,6 +62,13 @@ def test_the_dashboards_that_come_along_have_cards_in_both_languages() -> None:
             assert (language == "zh") == bool(re.search("[一-鿿]", card.title + card.description))
 
 
+def test_what_business_users_may_not_do_is_on_no_card(folder: Path) -> None:
+    write(folder / "training.ipynb", {"llmws": {"scope": "train"}})
+    assert "training.ipynb" not in [card.path for card in landing.cards(folder)]
+    assert {"broken.ipynb", "training.ipynb"} <= set(landing.without_card(folder))
+    assert landing.without_card(DASHBOARDS) == ["finetune.ipynb"]
+
+
 def test_only_a_dashboard_can_be_opened(folder: Path) -> None:
     (folder.parent / "outside.ipynb").write_text("{}")
     (folder / "link.ipynb").symlink_to(folder.parent / "outside.ipynb")
