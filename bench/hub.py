@@ -85,6 +85,7 @@ class BenchHub(RunningHub):
 
     researchers: list[str] = field(default_factory=list)
     business: list[str] = field(default_factory=list)
+    uids: dict[str, int] = field(default_factory=dict)
 
     @property
     def people(self) -> list[str]:
@@ -96,6 +97,7 @@ class BenchHub(RunningHub):
         for number, name in enumerate(self.people):
             accounts.sign_up(name, PASSWORD, f"127.0.1.{number}")
             accounts.approve(name, "the bench")
+            self.uids[name] = accounts.uid(name)
         accounts.close()
         groups = {
             RESEARCHERS: {"users": [LAB_ONE, *self.researchers]},
@@ -103,10 +105,12 @@ class BenchHub(RunningHub):
         }
         (self.state.hub / "config.py").write_text(CONFIG.replace("GROUPS", repr(groups)))
 
+    def uid(self, name: str) -> int:
+        return self.uids[name]
+
     def end(self) -> None:
         """End people's servers, which outlive their hub."""
-        uids = {self.uid(name) for name in self.people}
-        for uid in uids:
+        for uid in self.uids.values():
             for process in self.processes(uid):
                 with contextlib.suppress(psutil.Error):
                     process.kill()
