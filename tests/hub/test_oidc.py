@@ -170,7 +170,7 @@ def test_the_provider_s_groups_are_the_hub_s(company: RunningHub, sign_in: SignI
     }
     assert olga.get("/hub/admin").status_code == 403
     assert olga.open_server().url.path == "/user/olga/lab/tree/welcome.ipynb"
-    assert re.findall("<strong>(.*)</strong>", oskar.open_server().text) == ["Chat", "Compare", "Fine-tune"]
+    assert re.findall("<strong>(.*)</strong>", oskar.open_server().text) == ["Chat", "Compare"]
 
 
 def test_a_person_of_the_provider_has_a_uid_and_a_token_of_their_own(company: RunningHub, sign_in: SignIn) -> None:
