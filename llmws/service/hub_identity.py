@@ -55,6 +55,8 @@ class HubIdentity:
         """
         if self._runner_token is not None and secrets.compare_digest(token.encode(), self._runner_token):
             return Person("runner", frozenset({RUNNER}))
+        if not token.isascii():
+            return None  # no token of the hub's; it could not even be asked for this one
         key = hashlib.sha256(token.encode()).digest()
         until, person = self._known.get(key, (0.0, None))
         if until > time.monotonic() and not fresh:

@@ -148,6 +148,12 @@ def test_made_up_tokens_fill_no_memory(service: Running, monkeypatch: pytest.Mon
     assert len(service.server.app.state.identity._known) == 10
 
 
+def test_a_token_that_no_hub_could_have_made_is_nobody_s(service: Running, hub: Hub) -> None:
+    shown = {"Authorization": "Bearer \u00e9\u00ff".encode()}
+    assert service.http.get("/api/chats", headers=shown).status_code == 401
+    assert hub.asked == []
+
+
 def test_a_hub_that_is_away_is_no_reason_to_sign_in_again(service: Running, hub: Hub) -> None:
     assert service.http.get("/api/chats", headers=by("b")).status_code == 200
     hub.away = True
