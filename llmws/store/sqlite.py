@@ -10,6 +10,7 @@ Who else may hold the file is ruled by the lock of the data folder, which is not
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -92,9 +93,19 @@ def _engine(file: Path, begin: str, connections: int) -> Engine:
 
 
 def _make(file: Path) -> None:
-    """Make file and folder, readable by nobody else; where SQLite could only read, this fails."""
+    """Make file and folder, readable by nobody else; where SQLite could only read, this fails.
+
+    A database that is there is not opened: closing it again would drop all locks that this process holds on it by other
+    connections (POSIX), and another process would take its log for an orphan. https://sqlite.org/howtocorrupt.html
+    """
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file)) from None
+        if not os.access(file, os.W_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file)) from None
 
 
 def _check(engine: Engine, file: Path) -> None:

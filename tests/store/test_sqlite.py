@@ -6,6 +6,8 @@ import asyncio
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -190,3 +192,20 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(store: Store) -> 
 def test_it_is_not_upgraded_by_hand(filled: Path) -> None:
     with pytest.raises(SettingsError, match="needs no upgrade"):
         upgrade(f"sqlite:///{filled}")
+
+
+def test_a_second_store_in_a_process_leaves_the_locks_of_the_first(file: Path) -> None:
+    """Closing any descriptor of a file drops a process's locks on it; whoever then closes the database ends its log."""
+    code = "import sys; from llmws.store import Store; Store.open(sys.argv[1]).close()"
+    store, owner = Store.open(f"sqlite:///{file}"), "ada"
+    asyncio.run(store.write(chats.create, owner, new_id(), "echo"))
+    second = Store.open(f"sqlite:///{file}")
+    subprocess.run([sys.executable, "-c", code, f"sqlite:///{file}"], check=True)
+    asyncio.run(store.write(chats.create, owner, new_id(), "echo"))
+    count = (
+        "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from chats').fetchone()[0])"
+    )
+    told = subprocess.run([sys.executable, "-c", count, str(file)], check=True, capture_output=True, text=True)
+    assert int(told.stdout) == 2
+    second.close()
+    store.close()
