@@ -10,13 +10,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from jupyterhub import orm
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.pages import HomeHandler, SpawnHandler, SpawnPendingHandler
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from tornado import web
 
 from . import words
-from .roles import GROUPS
+from .roles import ADMINS, GROUPS
 
 _HERE = Path(__file__).parent
 TEMPLATES = _HERE / "templates"
@@ -89,7 +90,10 @@ class SpawnPendingPage(Spoken, SpawnPendingHandler):
 def template_vars() -> dict[str, Any]:
     """What our templates need on the hub's other pages, which know of no language; for `JupyterHub.template_vars`."""
     # The hub calls what it can call with the user who is signed in.
-    return {name: _constant(value) for name, value in _said_in("en").items()} | {"in_a_group": _in_a_group}
+    return {name: _constant(value) for name, value in _said_in("en").items()} | {
+        "in_a_group": _in_a_group,
+        "administrators": _administrators,
+    }
 
 
 def handlers() -> list[tuple[Any, ...]]:
@@ -136,6 +140,12 @@ def _said_in(language: str) -> dict[str, Any]:
 
 def _constant(value: Any) -> Any:
     return lambda user: value
+
+
+def _administrators(user: Any) -> list[str]:
+    """Whom somebody who is in no group can ask; who is not signed in is told nobody's name."""
+    group = orm.Group.find(user.db, ADMINS) if user is not None else None
+    return sorted(member.name for member in group.users) if group is not None else []
 
 
 def _in_a_group(user: Any) -> bool:

@@ -89,6 +89,7 @@ CHINESE = {
     "Waiting for approval": "等待批准",
     "Nobody waits.": "没有等待批准的账号。",
     "People": "成员",
+    "Administrators": "管理员",
     "Group": "组",
     "Asked": "申请时间",
     "State": "状态",

@@ -414,7 +414,9 @@ def test_moving_to_another_group_acts_at_once(hub: Hub, name: str) -> None:
 def test_who_is_in_no_group_reads_whom_to_ask(hub: Hub, name: str) -> None:
     person = hub.join(name, "business")
     hub.administrator.ask("DELETE", "/groups/business/users", json={"users": [name]})
-    assert "in no group yet" in person.get("/hub/home").text
+    told = person.get("/hub/home").text
+    assert "in no group yet" in told
+    assert "<strong>grace" in told
     chinese = person.get("/hub/home", headers={"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}).text
     assert "尚未分组" in chinese
     assert 'id="start"' not in chinese
