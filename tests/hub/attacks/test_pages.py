@@ -303,7 +303,6 @@ OF_OTHERS: dict[str, list[dict[str, Any]]] = {
         {"intent": "restore", "id": "CHAT"},
         {"intent": "show", "id": "CHAT"},
         {"intent": "show", "id": "../chats/CHAT"},
-        {"intent": "talk", "model": "seafarer-of-rita"},
         {"intent": "delete", "id": "../chats/CHAT"},
     ],
 }
