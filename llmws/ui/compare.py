@@ -70,8 +70,9 @@ class Compare(Page):
     @intent
     async def start(self, view: str, *, comparison: str | None = None) -> dict[str, Any]:
         """All that a fresh tab needs; `comparison` is what it showed before it was reloaded."""
-        shown = await self._snapshot_if_there(self.comparison_id or comparison)
         models, earlier = await asyncio.gather(self._api.models(), self._api.comparisons())
+        # Last: what is sent between a snapshot and its `sequence` would be missing on the page.
+        shown = await self._snapshot_if_there(self.comparison_id or comparison)
         return {"models": models, "earlier": earlier, "comparison": shown, "sequence": self._streams.sequence}
 
     @intent

@@ -158,3 +158,36 @@ def test_values_that_do_not_fit_are_refused(browser: Browser, models: Any) -> No
 
 def test_a_comparison_that_is_gone_leaves_an_empty_page(browser: Browser) -> None:
     assert browser.ask("start", comparison="f" * 32)["value"]["comparison"] is None
+
+
+def test_a_tab_that_comes_in_the_middle_misses_no_word(
+    browser: Browser, api: CompareApi, sent: list[dict[str, Any]]
+) -> None:
+    api.pause_s = 0.05
+    words = " ".join(f"w{number}" for number in range(40))
+    comparison = browser.ask("ask", prompt=words, models=["echo", "gone"], key="k")["value"]["comparison"]
+    browser.page.close()
+    # Another kernel, and a service that is slow to list its models: the answer goes on meanwhile.
+    page, models = ui.Compare(CompareClient(api)), api.models  # type: ignore[arg-type]
+
+    async def slow() -> list[dict[str, Any]]:
+        await asyncio.sleep(0.3)
+        return await models()
+
+    api.models = slow  # type: ignore[method-assign]
+    tab = Browser(page, sent)
+    sent.clear()
+    told = tab.ask("start", comparison=comparison["id"])["value"]
+    tab.ended()
+    before = told["comparison"]["items"][0]["message"]
+    after = [
+        event["text"]
+        for deltas in tab.of("deltas")
+        if deltas["sequence"] > told["sequence"]
+        for generation, events in deltas["streams"]
+        for event in events
+        if event["type"] == "text"
+    ]
+    text = "".join(part["text"] for part in before.get("parts", [])) + "".join(after)
+    assert text == words.replace(" ", "")
+    page.close()
