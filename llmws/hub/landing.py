@@ -59,8 +59,9 @@ def cards(folder: Path, language: str = "en") -> list[Card]:
     So is one whose metadata name another scope than ``chat``: its page would only say what business users may not do.
 
     Example:
-        >>> [card.title for card in cards(shipped("notebooks") / "dashboards", "zh")]  # doctest: +SKIP
-        ['对比', '微调', '聊天']
+        >>> from llmws.shipped import shipped
+        >>> [card.title for card in cards(shipped("notebooks") / "dashboards", "zh")]
+        ['对比', '聊天']
     """
     found = (_card(file, folder, language) for file in sorted(folder.rglob("*.ipynb")) if _is_shown(file, folder))
     return sorted((card for card in found if card is not None), key=lambda card: card.title.casefold())
