@@ -6,32 +6,33 @@ The hub's own words go to its log. People's servers outlive it: the next start t
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from ..errors import Error, PortBusy, ServiceError
+from ..errors import PortBusy, ServiceError
 from ..instance import locked, reported
 from ..settings import Settings
 from ..shipped import shipped
 from ..terminal import row
 from . import first, proxy, readable
 from .services import PASSED_ON
-from .state import FIRST_PERSON, State, is_isolated
+from .state import FIRST_PERSON, State, ended_with_parent, is_isolated
 
 START_LIMIT_S = 120.0
 _FAREWELL_S = 60.0
-_POLL_S = 0.1
-_PR_SET_PDEATHSIG = 1
+_POLL_S, _PATIENCE = 0.1, 2
+_MACHINE = Path("/run/llmws-hub.lock")
 _NOT_ISOLATED = "everything runs under this one account: nothing keeps people apart. For trying out only."
 
 
@@ -51,13 +52,15 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int | None = None)
     if is_isolated():
         readable.check(readable.shared())
     state.prepare()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # of all that is started here: a core dump holds secrets
     with _alone(state), _polite_end():
         proxy.command(state.folder)
         _check_free(host, port)
         with _hub(settings, state, host, port) as process:
             _wait_for(process, state, host, port)
             _show(state, host, port, first.link(state.hub))
-            code = process.wait()
+            with _compiling():
+                code = process.wait()
         raise ServiceError(f"JupyterHub ended with exit code {code}.", remedy=f"Its log is {state.log}.")
     _show_farewell()
     return 0
@@ -91,12 +94,16 @@ def _is_a_server(process: psutil.Process) -> bool:
 
 @contextlib.contextmanager
 def _alone(state: State) -> Iterator[None]:
-    """The state folder, for as long as this process lives."""
-    with (state.hub / "lock").open("a") as lock:
+    """The state folder, for as long as this process lives; and the accounts of this machine, where it gives them."""
+    with contextlib.ExitStack() as locks:
+        lock = locks.enter_context((state.hub / "lock").open("a"))
         if not locked(lock.fileno()):
-            raise ServiceError(
-                f"Another hub runs from {state.folder}.", remedy="End it, or choose another LLMWS_HUB_STATE."
-            )
+            remedy = "End it, or choose another LLMWS_HUB_STATE."
+            raise ServiceError(f"Another hub runs from {state.folder}.", remedy=remedy)
+        if is_isolated() and not locked(locks.enter_context(_MACHINE.open("a")).fileno()):
+            # Both would give the first of their people the same number, and with it each other's files and processes.
+            remedy = "End it. Several hubs on one machine need containers."
+            raise ServiceError("Another hub gives out accounts on this machine.", remedy=remedy)
         yield
 
 
@@ -120,7 +127,7 @@ def _hub(settings: Settings, state: State, host: str, port: int) -> Iterator[sub
     passed_on = {name: value for name, value in {**os.environ}.items() if name in _KEPT or name.upper() in PASSED_ON}
     with os.fdopen(os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:
         process = subprocess.Popen(
-            command,
+            ended_with_parent(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -128,7 +135,6 @@ def _hub(settings: Settings, state: State, host: str, port: int) -> Iterator[sub
             env={**passed_on, **settings.to_environment(), "LLMWS_HUB_STATE": str(state.folder)},
             start_new_session=True,
             umask=0o022,
-            preexec_fn=_ends_with_parent(),
         )
     try:
         yield process
@@ -140,36 +146,59 @@ def _hub(settings: Settings, state: State, host: str, port: int) -> Iterator[sub
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL")
 
 
-def _ends_with_parent() -> Callable[[], None] | None:
-    """What has a child on Linux end with us, however we end; two hubs of one folder would be the worse."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
+    """Have Python keep what it compiles, meanwhile: people's accounts may not, and each start would do it again."""
+    if not is_isolated():
+        yield
+        return
+    folders = (sysconfig.get_path("purelib"), str(Path(__file__).resolve().parent.parent))
+    with subprocess.Popen(
+        ["nice", "-n", "19", sys.executable, "-P", "-m", "compileall", "-qq", *folders],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def _wait_for(process: subprocess.Popen[bytes], state: State, host: str, port: int) -> None:
-    """Until people can sign in."""
+    """Until people can sign in, and what they sign in for is there.
+
+    Raises:
+        ServiceError: as it was said by the part that did not start.
+    """
     limit = time.monotonic() + START_LIMIT_S
     # The hub itself first: what the proxy is asked for before it knows the hub fills the log with errors.
-    while not (_answers("127.0.0.1", state.ports().hub) and _answers(host, port)):
-        if process.poll() is not None:
-            raise _why(state.log, f"it ended with exit code {process.returncode}")
-        if time.monotonic() > limit:
-            raise _why(state.log, f"it did not answer within {START_LIMIT_S:.0f} s")
-        time.sleep(_POLL_S)
+    for at, listens, path in (
+        ("127.0.0.1", state.ports().hub, "/hub/health"),
+        (host, port, "/hub/health"),
+        (host, port, "/services/llmws/healthz"),
+    ):
+        while not _answers(at, listens, path):
+            log = state.log.read_text(encoding="utf-8", errors="replace")
+            # Once is no reason: what ended with a hub that was killed may hold its folder for a moment yet.
+            if log.count("\nllmws: ") > _PATIENCE and (told := reported(log)) is not None:
+                raise told
+            if process.poll() is not None:
+                raise _failed(state.log, f"it ended with exit code {process.returncode}")
+            if time.monotonic() > limit:
+                raise _failed(state.log, f"{path} did not answer within {START_LIMIT_S:.0f} s")
+            time.sleep(_POLL_S)
 
 
-def _why(log: Path, otherwise: str) -> Error:
-    told = reported(log.read_text(encoding="utf-8", errors="replace"))
-    return told or ServiceError(f"JupyterHub could not be started: {otherwise}.", remedy=f"Its log is {log}.")
+def _failed(log: Path, why: str) -> ServiceError:
+    return ServiceError(f"JupyterHub could not be started: {why}.", remedy=f"Its log is {log}.")
 
 
-def _answers(host: str, port: int) -> bool:
+def _answers(host: str, port: int, path: str) -> bool:
     reached = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(reached, port, timeout=5)
     try:
-        connection.request("GET", "/hub/health")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

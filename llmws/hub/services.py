@@ -21,7 +21,7 @@ PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR", "SSL_CERT_
 class _WatchedService(hub_services._ServiceSpawner):
     """A service that is started again within seconds of its end: JupyterHub itself looks every thirty."""
 
-    poll_interval = Integer(2)
+    poll_interval, term_timeout = Integer(2), Integer(10)
 
 
 def watch_closely() -> None:

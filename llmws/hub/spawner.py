@@ -10,13 +10,10 @@ isolates nothing, and the hub's pages say so.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,10 +27,9 @@ from ..settings import jupyter_search_paths
 from .accounts import Accounts
 from .roles import ADMINISTRATION, ADMINS, BUSINESS, RESEARCHERS, server_token_scopes
 from .services import service_url
-from .state import ADMINISTRATOR, State, own
+from .state import ADMINISTRATOR, State, confined, own
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
-_PR_SET_NO_NEW_PRIVS = 38
 _LISTEN_POLL_S, _END_LIMIT_S = 0.05, 10.0
 # The kernel's tables of sockets: local address in the second field, state in the fourth, account in the eighth.
 _TABLES, _LISTENING = (Path("/proc/net/tcp"), Path("/proc/net/tcp6")), "0A"
@@ -74,15 +70,13 @@ class PersonSpawner(LocalProcessSpawner):
         groups = self._groups()
         if self.name and (not self.administrating or ADMINS not in groups):
             raise _refused("There is one named server, `admin`, and it is for administrators.", "named server")
-        # -s: what lies in the home is for the kernels, not for the server that guards them. -P: neither is the folder
-        # that it happens to start in.
         if groups & {RESEARCHERS, ADMINS}:
-            self.cmd = [sys.executable, "-s", "-P", "-m", "llmws.hub.lab"]
+            self.cmd = self._command("llmws.hub.lab")
             self.notebook_dir = str(self.home / "notebooks")
             self.default_url = "/lab/tree/welcome.ipynb"
             self.disable_user_config = self.administrating
         elif BUSINESS in groups:
-            self.cmd = [sys.executable, "-s", "-P", "-m", "llmws.hub.locked"]
+            self.cmd = self._command("llmws.hub.locked")
             self.notebook_dir, self.default_url = "", ""
             self.disable_user_config = True
         else:
@@ -123,8 +117,16 @@ class PersonSpawner(LocalProcessSpawner):
         if self.pid and _born(self.pid) != state.get("born"):
             self.pid = 0
 
+    def make_preexec_fn(self, name: str) -> None:
+        """None: Python between fork and exec can wait for ever for a lock that another thread of the hub held."""
+
     async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
         return paths
+
+    def _command(self, module: str) -> list[str]:
+        # -s: what lies in the home is for the kernels, not for the server that guards them. -P: neither is the folder
+        # that it happens to start in.
+        return [sys.executable, "-s", "-P", "-m", module]
 
     def _account(self) -> dict[str, Any]:
         """How `subprocess.Popen` starts the server under its account, whose home is there."""
@@ -141,9 +143,6 @@ class PersonSpawner(LocalProcessSpawner):
 class OneAccount(PersonSpawner):
     """All servers under the account of the hub: nothing is isolated."""
 
-    def make_preexec_fn(self, name: str) -> Callable[[], None] | None:
-        return None
-
     def _account(self) -> dict[str, Any]:
         own(self.home, 0o700, os.geteuid(), os.getegid())
         return {}
@@ -157,14 +156,8 @@ class OwnAccount(PersonSpawner):
         uid = _accounts(self.hub_state.hub).uid(self.user.name)
         return uid + ADMINISTRATOR if self.administrating else uid
 
-    def make_preexec_fn(self, name: str) -> Callable[[], None]:
-        prctl = ctypes.CDLL(None).prctl
-
-        def confine() -> None:
-            prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump holds tokens
-
-        return confine
+    def _command(self, module: str) -> list[str]:
+        return confined(super()._command(module))
 
     def _account(self) -> dict[str, Any]:
         uid = self.uid

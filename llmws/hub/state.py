@@ -164,12 +164,24 @@ def dropped(uid: int, command: Sequence[str], *, low_ports: bool = False) -> lis
     if not is_isolated():
         return list(command)
     options = ["--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--no-new-privs", "--pdeathsig", "TERM"]
-    if low_ports:
-        options += ["--inh-caps", "-all,+net_bind_service", "--ambient-caps", "-all,+net_bind_service"]
-        options += ["--bounding-set", "-all,+net_bind_service"]
-    else:
-        options += ["--inh-caps", "-all", "--bounding-set", "-all"]
+    left = "-all,+net_bind_service" if low_ports else "-all"
+    options += ["--inh-caps", left, "--bounding-set", left, *(["--ambient-caps", left] if low_ports else [])]
     return ["setpriv", *options, "--", *command]
+
+
+def confined(command: Sequence[str]) -> list[str]:
+    """`command` under the account that it is started under, and without a way to any other.
+
+    Example:
+        >>> confined(["true"])[-1]
+        'true'
+    """
+    return ["setpriv", "--no-new-privs", "--inh-caps", "-all", "--", *command]
+
+
+def ended_with_parent(command: Sequence[str]) -> list[str]:
+    """`command`, told to end when the process that started it does, however that ends."""
+    return ["setpriv", "--pdeathsig", "TERM", "--", *command] if sys.platform == "linux" else list(command)
 
 
 @contextlib.contextmanager

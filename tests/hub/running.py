@@ -308,18 +308,25 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def open_folder() -> Iterator[Path]:
-    """A folder that everybody may pass; those of pytest are for its own account.
+    """A folder that everybody may pass, for a hub that gives people accounts.
 
-    One hub at a time has it: two on one machine would give their people the same numbers, and end each other's servers.
+    One hub at a time has it: two on one machine would give their people the same numbers, and refuse to.
     """
     with Path("/tmp/llmws-hub-tests.lock").open("a") as alone:
         fcntl.flock(alone, fcntl.LOCK_EX)
-        folder = Path(tempfile.mkdtemp(prefix="llmws-hub-", dir="/tmp"))
-        folder.chmod(0o755)
-        try:
+        with passable_folder() as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A folder that everybody may pass; those of pytest are for its own account."""
+    folder = Path(tempfile.mkdtemp(prefix="llmws-hub-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def readable_python(folder: Path) -> Path:

@@ -126,6 +126,8 @@ def test_a_business_user_chats(browse: Callable[..., Browsing]) -> None:
     expect(bob.page.get_by_role("link", name="Sign out")).to_be_visible()
     bob.open("Chat")
     expect(composer(bob.page)).to_be_visible(timeout=LIMIT_MS)
+    bob.page.get_by_role("button", name=re.compile("^Model: ")).click()
+    bob.page.get_by_role("option", name="Echo").click()
     composer(bob.page).fill("Ahoy there")
     composer(bob.page).press("Enter")
     expect(bob.page.locator(".lw-answer").last).to_contain_text("Ahoy there", timeout=LIMIT_MS)

@@ -20,7 +20,19 @@ import pytest
 
 from llmws.hub.state import CULLER, PROXY, SERVICE, TRAINER
 
-from .running import CULLER_TOKEN, PLANTED, ROOT, Kernel, Person, RunningHub, execute, wait_for
+from .running import (
+    CULLER_TOKEN,
+    PLANTED,
+    ROOT,
+    Kernel,
+    Person,
+    RunningHub,
+    execute,
+    free_port,
+    passable_folder,
+    readable_python,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 SignIn = Callable[[str], Person]
@@ -131,7 +143,7 @@ def test_a_kernel_is_connected_to_the_service_as_its_person(hub: RunningHub, sig
 def test_a_business_user_gets_the_cards(hub: RunningHub, sign_in: SignIn) -> None:
     page = sign_in("bob").open_server()
     assert page.url.path == "/user/bob/"
-    assert re.findall("<strong>(.*)</strong>", page.text) == ["Chat", "Compare", "Fine-tune"]
+    assert re.findall("<strong>(.*)</strong>", page.text) == ["Chat", "Compare"]
     assert "Sign out" in page.text
 
 
@@ -357,9 +369,22 @@ def test_a_killed_part_is_started_again(hub: RunningHub, sign_in: SignIn, part: 
 
 
 def test_a_second_hub_of_the_same_folder_is_refused(hub: RunningHub) -> None:
-    second = RunningHub(hub.folder, hub.python)
-    with pytest.raises(AssertionError, match="Another hub runs from"):
-        second.start()
+    assert "another hub runs from" in refused(hub, hub.state.folder)
+
+
+def test_a_second_hub_that_gives_out_accounts_is_refused(hub: RunningHub) -> None:
+    """Its first person would be the same account as ours."""
+    with passable_folder() as folder:
+        assert "another hub gives out accounts on this machine" in refused(hub, folder / "state")
+
+
+def refused(hub: RunningHub, state: Path) -> str:
+    """Why `llmws hub` does not start with this state folder."""
+    settings = {"LLMWS_HUB_STATE": str(state), "LLMWS_HUB_PORT": str(free_port())}
+    command = [str(hub.python), "-P", "-m", "llmws", "hub"]
+    done = subprocess.run(command, env={**os.environ, **settings}, cwd="/", capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    return done.stderr
 
 
 def runs(admin: Person, name: str) -> bool:
@@ -377,3 +402,22 @@ def answers(person: Person) -> bool:
         return person.get("/services/llmws/healthz").is_success and person.get(f"{person.root}api").is_success
     except httpx.HTTPError:
         return False
+
+
+def test_a_hub_that_is_not_roots_says_that_it_isolates_nothing(tmp_path: Path) -> None:
+    """On the terminal and on the pages; it works all the same, for trying out."""
+    with passable_folder() as folder:
+        trial = RunningHub(folder, readable_python(folder), account=300_000)
+        try:
+            trial.start()
+            assert "nothing keeps people apart" in trial.output.read_text()
+            assert "nothing keeps the people on it apart" in httpx.get(f"{trial.url}/hub/login").text
+            trial.stop()
+            trial.settle()
+            trial.start()
+            rita = Person(trial, "rita")
+            assert rita.open_server().url.path == "/user/rita/lab/tree/welcome.ipynb"
+            assert "300000" in rita.start_kernel().run("import os; print(os.getuid())")
+            assert "Chat" in Person(trial, "bob").open_server().text
+        finally:
+            trial.remove()

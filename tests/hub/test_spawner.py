@@ -14,13 +14,13 @@ from llmws.errors import MissingTool, SettingsError
 from llmws.hub import lab, proxy, readable, roles, spawner
 from llmws.hub.state import SERVICE, State, dropped, is_isolated
 
-from .running import open_folder
+from .running import passable_folder
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Where everybody may pass, as pytest's own folders are not."""
-    with open_folder() as path:
+    with passable_folder() as path:
         yield path
 
 
