@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .. import http
-from ..errors import Error, NotAuthenticated, ServiceError, from_dict
+from ..errors import Error, InvalidRequest, NotAuthenticated, ServiceError, from_dict
 from ..messages import EVENT_TYPES, Message, Parameters, StreamEvent
 from .finding import Address, Finder, Start, Stopped
 from .origin import of_page
@@ -24,6 +24,8 @@ from .origin import of_page
 # How long a service may be away before a request gives up. One that was ended on purpose seldom comes back.
 AWAY_LIMIT_S = 20.0
 STOPPED_LIMIT_S = 5.0
+# The longest name there is; an HTTP library takes some thousand characters, and fails in a way of its own beyond.
+_LONGEST_ID = 255
 
 
 class Api:
@@ -470,4 +472,12 @@ def _said(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _segment(value: str) -> str:
+    """An id as a step of a path; what a page says may be no id, and of any length.
+
+    Example:
+        >>> _segment("a/b")
+        'a%2Fb'
+    """
+    if len(value) > _LONGEST_ID:
+        raise InvalidRequest(f"An id has at most {_LONGEST_ID} characters.")
     return quote(value, safe="")

@@ -6,7 +6,7 @@ import pytest
 
 from llmws.client import api as api_module
 from llmws.client.finding import Given, Local, Stopped
-from llmws.errors import Conflict, NotFound, ProviderError, ServiceError
+from llmws.errors import Conflict, InvalidRequest, NotFound, ProviderError, ServiceError
 from llmws.messages import Parameters, StreamEvent, assemble
 from llmws.settings import Settings
 
@@ -158,3 +158,11 @@ async def test_a_service_that_was_ended_on_purpose_is_not_started_by_a_look(
         with pytest.raises(Stopped, match=r"was stopped.*connect"):
             await api.models()
     assert not settings.data.exists()
+
+
+async def test_an_id_of_any_length_is_refused_in_words() -> None:
+    finder = Given("http://127.0.0.1:1", "token")
+    api = api_module.Api(finder, await finder.address())
+    with pytest.raises(InvalidRequest, match="at most 255"):
+        await api.chat("x" * 400_000)
+    await api.aclose()
