@@ -40,6 +40,7 @@ from voila.app import Voila
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.tornado.contentshandler import VoilaContentsHandler
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from voila.tornado.treehandler import TornadoVoilaTreeHandler
 
 from ..settings import Settings, jupyter_search_paths
@@ -48,6 +49,7 @@ from . import door
 from .guard import LAST_REQUEST, guard, guarded
 from .kernels import WatchedKernels
 from .landing import LandingHandler, NotFoundHandler, PageHandler, is_dashboard, without_card
+from .sockets import KernelSocket
 
 # Pages that one person may have open at once; a kernel that waits, preheated, for the next page is not counted.
 MOST_PAGES = 12
@@ -152,6 +154,8 @@ class LockedDashboards(Voila):
         for pattern, handler, *more in super().init_handlers():
             if handler is TornadoVoilaHandler:
                 routes.append((pattern, Render, {**more[0], "pages": pages}))
+            elif handler is VoilaKernelWebsocketHandler:
+                routes.append((pattern, KernelSocket, *more))
             elif not issubclass(handler, _LEFT_OUT):
                 routes.append((pattern, handler, *more))
         # These know by themselves whom they let in: the hub's answer, one who leaves, and our own kernels.
