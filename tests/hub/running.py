@@ -266,6 +266,10 @@ class RunningHub:
         for process in (process for uid in accounts for process in self.processes(uid)):
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        # What is killed leaves its scratch folder.
+        for scratch in Path(tempfile.gettempdir()).glob("llmws-*"):
+            if scratch.stat().st_uid in accounts:
+                shutil.rmtree(scratch, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
