@@ -15,7 +15,8 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
@@ -40,6 +41,9 @@ _LEVELS = ("debug", "info", "warning", "error")
 class Server(uvicorn.Server):
     """uvicorn, which would wait for open streams for ever: it ends them first."""
 
+    # Whether signals reach it.
+    listens = False
+
     def __init__(self, settings: Settings, store: Store, instance: Instance, hub: HubService | None) -> None:
         identity = HubIdentity(hub, settings.runner_token) if hub is not None else None
         prefix = hub.prefix if hub is not None else ""
@@ -57,6 +61,12 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=5,
             )
         )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        self.listens = True
+        with super().capture_signals():
+            yield
 
     def leave(self) -> None:
         """Begin to shut down; may be called from any thread."""
@@ -142,16 +152,22 @@ def _log(level: str) -> None:
 
 
 def main() -> int:
-    # uvicorn passes a signal on once it has shut down; by then the end is already under way.
-    def ignore(_signal: int, _frame: FrameType | None) -> None: ...
+    serving: list[Server] = []
 
-    signal.signal(signal.SIGTERM, ignore)
-    signal.signal(signal.SIGINT, ignore)
+    def leave(number: int, _frame: FrameType | None) -> None:
+        # uvicorn has handlers of its own while it runs, and passes a signal on once it has shut down: by then the end
+        # is under way. Before that there is nobody else to heed one.
+        if not any(server.listens for server in serving):
+            raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     try:
         settings = Settings.from_environment()
         _log(settings.log_level)
         hub = hub_service()
-        serve(replace(settings, idle_exit_s=0.0) if hub is not None else settings, hub=hub)
+        settings = replace(settings, idle_exit_s=0.0) if hub is not None else settings
+        serve(settings, lambda server, _: serving.append(server), hub)
     except Error as problem:
         print(instances.report(problem), file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ from llmws import instance as instances
 from llmws.messages import Message, StreamEvent, assemble
 from llmws.settings import DEFAULT_PORT
 
-from .harness import LIMIT_S, Api, Process
+from .harness import LIMIT_S, Api, Process, wait_for
 
 
 @contextlib.contextmanager
@@ -102,6 +102,16 @@ def test_a_signal_ends_it_gracefully(process: Process, by: int) -> None:
     assert not (process.data / "service.json").exists()
     assert "Traceback" not in process.log.read_text()
     assert process.start().kept(generation) == assemble(seen)
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_while_it_starts(process: Process, by: int) -> None:
+    process.spawn()
+    wait_for(lambda: instances.is_held(process.data), "the service to take its folder")
+    assert process.end(by) in (0, 128 + by)
+    assert not instances.is_held(process.data)
+    assert "Traceback" not in process.log.read_text()
+    assert process.start().get("/healthz")["status"] == "ok"
 
 
 def test_the_token_is_told_to_nobody_else(process: Process) -> None:
