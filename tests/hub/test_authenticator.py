@@ -127,7 +127,7 @@ class Hub:
         assert self.process is not None
         assert self.process.poll() is None, self.log()
         try:
-            return httpx.get(f"{self.url}/hub/health").status_code == 200
+            return httpx.get(f"{self.url}/hub/health", timeout=60).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -338,7 +338,7 @@ def token_of(person: Browser, name: str) -> str:
 
 
 def works(hub: Hub, token: str) -> bool:
-    asked = httpx.get(f"{hub.url}/hub/api/user", headers={"Authorization": f"token {token}"})
+    asked = httpx.get(f"{hub.url}/hub/api/user", headers={"Authorization": f"token {token}"}, timeout=60)
     assert asked.status_code in (200, 403)
     return asked.status_code == 200
 

@@ -411,7 +411,7 @@ def test_a_hub_that_is_not_roots_says_that_it_isolates_nothing(tmp_path: Path) -
         try:
             trial.start()
             assert "nothing keeps people apart" in trial.output.read_text()
-            assert "nothing keeps the people on it apart" in httpx.get(f"{trial.url}/hub/login").text
+            assert "nothing keeps the people on it apart" in httpx.get(f"{trial.url}/hub/login", timeout=60).text
             trial.stop()
             trial.settle()
             trial.start()

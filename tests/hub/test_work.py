@@ -87,9 +87,10 @@ def test_the_token_of_a_server_is_a_key_to_the_gateway(hub: RunningHub, sign_in:
         f"{hub.url}/services/llmws/v1/chat/completions",
         json={"model": "echo", "messages": [{"role": "user", "content": "Hello"}], "stream": True},
         headers={"Authorization": token},
+        timeout=60,
     )
     assert far.text.count("data: ") > 2
-    assert httpx.get(f"{hub.url}/services/llmws/v1/models").status_code == 401
+    assert httpx.get(f"{hub.url}/services/llmws/v1/models", timeout=60).status_code == 401
     assert api.post("/api/shutdown").status_code == 403
     api.close()
 
@@ -98,10 +99,10 @@ def test_a_download_passes_the_hub_s_door(hub: RunningHub, sign_in: SignIn) -> N
     api = program(at_lab(sign_in("rita")))
     chat = api.post("/api/chats", json={"model": "echo", "title": "Moons"}).json()
     ticket = api.post("/api/tickets", json={"action": "download", "thing": f"chats/{chat['id']}"}).json()
-    got = httpx.get(f"{hub.url}{ticket['path']}")
+    got = httpx.get(f"{hub.url}{ticket['path']}", timeout=60)
     assert got.status_code == 200
     assert got.text.startswith("# Moons")
-    assert httpx.get(f"{hub.url}{ticket['path'][:-1]}").status_code == 403
+    assert httpx.get(f"{hub.url}{ticket['path'][:-1]}", timeout=60).status_code == 403
     api.close()
 
 

@@ -35,7 +35,7 @@ def dead(scene: Scene) -> dict[str, str]:
     rita.ask("DELETE", f"/hub/api/users/rita/tokens/{revoked['id']}").raise_for_status()
 
     def has_expired() -> bool:
-        asked = httpx.get(f"{scene.hub.url}/hub/api/user", headers={"Authorization": f"token {expired}"})
+        asked = httpx.get(f"{scene.hub.url}/hub/api/user", headers={"Authorization": f"token {expired}"}, timeout=60)
         return asked.status_code == 403
 
     wait_for(has_expired)
