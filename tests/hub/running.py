@@ -29,7 +29,7 @@ from llmws.errors import SettingsError
 from llmws.hub import readable
 from llmws.hub.accounts import Accounts
 from llmws.hub.roles import GROUPS
-from llmws.hub.state import ADMINISTRATOR, State
+from llmws.hub.state import State
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "tide-lantern-harbour"
@@ -260,9 +260,9 @@ class RunningHub:
         if self.process is not None:
             self.process.kill()
         accounts = [self.account] if self.account is not None else []
-        for name in PEOPLE if self.account is None else ():
-            with contextlib.suppress(Exception):
-                accounts += [self.uid(name), self.uid(name) + ADMINISTRATOR]
+        for homes in ("homes", "administrators") if self.account is None else ():
+            with contextlib.suppress(OSError):
+                accounts += [home.stat().st_uid for home in (self.state.folder / homes).iterdir()]
         for process in (process for uid in accounts for process in self.processes(uid)):
             with contextlib.suppress(psutil.Error):
                 process.kill()
