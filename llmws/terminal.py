@@ -1,8 +1,12 @@
-"""How llmws speaks on a terminal: rows of a name and what there is to say, colours only where there are any."""
+"""How llmws is on a terminal: rows of a name and what there is to say, colours where there are any, a polite end."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TextIO
 
@@ -38,3 +42,33 @@ def clock(moment: float) -> str:
     """The local time of an epoch second: the hour today, with the date before."""
     then = datetime.fromtimestamp(moment).astimezone()
     return then.strftime("%H:%M" if then.date() == datetime.now().astimezone().date() else "%Y-%m-%d %H:%M")
+
+
+def end(process: subprocess.Popen[bytes], farewell_s: float) -> None:
+    """Let a child end what it started and itself; a second Ctrl-C does not wait for that."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(farewell_s)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def polite_end() -> Iterator[None]:
+    """Ctrl-C, a closed terminal and SIGTERM alike end what we started, and are no error."""
+
+    def leave(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    # SIGINT too: a shell starts what it puts in the background with it ignored, and Python leaves that so.
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        if sys.stdout.isatty():
+            print()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

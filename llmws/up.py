@@ -8,12 +8,10 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from .client import Client, connect
 from .errors import MissingTool, ServiceError
 from .settings import Settings, desktop, jupyter_search_paths
 from .shipped import shipped
-from .terminal import row
+from .terminal import end, polite_end, row
 
 MODEL_LIMIT_S, MEASURE_LIMIT_S = 180.0, 10.0
 LAB_LIMIT_S = 120.0
@@ -39,7 +37,7 @@ def up(settings: Settings, *, lab: bool = True, port: int = LAB_PORT, installing
     """
     if lab and importlib.util.find_spec("jupyterlab") is None:
         raise MissingTool("JupyterLab is not installed.", remedy="Install it with pip, or use `llmws up --no-lab`.")
-    with _polite_end():
+    with polite_end():
         # The client's presence keeps the service for as long as we are here.
         client = connect()
         row("service", client.url)
@@ -141,7 +139,7 @@ def _lab(settings: Settings, port: int) -> None:
         if code:
             raise ServiceError(f"JupyterLab ended with exit code {code}.", remedy=f"Its log is {log}.")
     finally:
-        _end(process)
+        end(process, _FAREWELL_S)
 
 
 def _lab_url(process: subprocess.Popen[bytes], log: Path) -> str:
@@ -162,33 +160,3 @@ def _lab_url(process: subprocess.Popen[bytes], log: Path) -> str:
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing."
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let Lab end its kernels and itself; a second Ctrl-C does not wait for that."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_FAREWELL_S)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def _polite_end() -> Iterator[None]:
-    """Ctrl-C, a closed terminal and SIGTERM alike end what we started, and are no error."""
-
-    def leave(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    # SIGINT too: a shell starts what it puts in the background with it ignored, and Python leaves that so.
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        if sys.stdout.isatty():
-            print()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import os
 import resource
-import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from ..errors import PortBusy, ServiceError
 from ..instance import locked, reported
 from ..settings import Settings
 from ..shipped import shipped
-from ..terminal import row
+from ..terminal import end, polite_end, row
 from . import first, proxy, readable
 from .services import PASSED_ON
 from .state import FIRST_PERSON, State, ended_with_parent, is_isolated
@@ -53,7 +52,7 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int | None = None)
         readable.check(readable.shared())
     state.prepare()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # of all that is started here: a core dump holds secrets
-    with _alone(state), _polite_end():
+    with _alone(state), polite_end():
         proxy.command(state.folder)
         _check_free(host, port)
         with _hub(settings, state, host, port) as process:
@@ -139,7 +138,7 @@ def _hub(settings: Settings, state: State, host: str, port: int) -> Iterator[sub
     try:
         yield process
     finally:
-        _end(process)
+        end(process, _FAREWELL_S)
 
 
 # All that JupyterHub and its proxy need of the environment; the rest may hold secrets of whoever runs this.
@@ -204,32 +203,3 @@ def _answers(host: str, port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let the hub end its services and its proxy; a second Ctrl-C does not wait for that."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_FAREWELL_S)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def _polite_end() -> Iterator[None]:
-    """Ctrl-C, a closed terminal and SIGTERM alike end the hub, and are no error."""
-
-    def leave(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    except KeyboardInterrupt:
-        if sys.stdout.isatty():
-            print()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
