@@ -50,6 +50,10 @@ class Api:
         """GET /api/status: what `llmws status` tells."""
         return await self._request("GET", "/api/status")
 
+    async def me(self) -> dict[str, Any]:
+        """GET /api/me: whose token this is and what it is good for, as ``{"name", "groups", "actions", "hub"}``."""
+        return await self._request("GET", "/api/me")
+
     async def shutdown(self) -> None:
         """POST /api/shutdown: end the service of a laptop."""
         await self._request("POST", "/api/shutdown")

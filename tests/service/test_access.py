@@ -178,3 +178,16 @@ async def test_a_key_of_one_finds_nothing_of_another(http: httpx.AsyncClient) ->
     ]
     assert ids[0] != ids[1]
     assert ids[0] == ids[2]
+
+
+async def test_a_person_is_told_what_their_token_is_good_for(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PEOPLE, "rosa", Person("rosa", frozenset({"chat", "train"}), frozenset({"lab", "cats"})))
+    rosa = (await http.get("/api/me", headers=by("rosa"))).json()
+    assert (rosa["name"], rosa["groups"], rosa["hub"]) == ("rosa", ["cats", "lab"], People.revocable)
+    assert "train" in rosa["actions"]
+    assert "administer" not in rosa["actions"]
+    actions = {name: (await http.get("/api/me", headers=by(name))).json()["actions"] for name in ("ada", "grace")}
+    assert set(actions["ada"]) == {action for action, scope in NEEDS.items() if scope == "chat"}
+    assert set(actions["grace"]) == {action for action, scope in NEEDS.items() if scope in SCOPES}
