@@ -9,6 +9,7 @@ import { RecipeForm } from "./recipe-form.jsx";
 import { Actions, Run, State } from "./run.jsx";
 import { Away, Menu, mount, Toasts } from "./shell.jsx";
 import { t } from "./strings.js";
+import "./sheet.css";
 import "./finetune.css";
 
 function Entry({ job, page, onPick }) {

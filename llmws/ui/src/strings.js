@@ -207,11 +207,14 @@ const catalogue = {
   you: ["You", "您"],
 };
 
-/** The sentence `key` in the language of the page, with `{name}` filled in. Reading it follows the language. */
-export function t(key, values = {}) {
-  const sentence = catalogue[key][language.value === "zh" ? 1 : 0];
-  return sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-}
+/** A function that says a sentence of `sentences` in the language of the page. Reading it follows the language. */
+export const speaker =
+  (sentences) =>
+  (key, values = {}) =>
+    sentences[key][language.value === "zh" ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+/** The sentence `key`, with `{name}` filled in. */
+export const t = speaker(catalogue);
 
 /** "en" or "zh": what was `wanted` ("auto" leaves it open) or `chosen` here before, else the document's or browser's. */
 export function pickLanguage(wanted, chosen) {
