@@ -51,6 +51,13 @@ def clear(connection: Connection, noun: str, thing_id: str) -> None:
     connection.execute(delete(tables.grants).where(columns.noun == noun, columns.thing_id == thing_id))
 
 
+def clear_below(connection: Connection, noun: str, prefix: str) -> None:
+    """Take all back of the things whose ids begin with `prefix`."""
+    columns = tables.grants.c
+    below = columns.thing_id.startswith(prefix, autoescape=True)
+    connection.execute(delete(tables.grants).where(columns.noun == noun, below))
+
+
 def all_of(connection: Connection, noun: str) -> Sequence[Grant]:
     """Every grant of a noun's things, oldest first."""
     columns = tables.grants.c

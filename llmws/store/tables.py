@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -208,6 +209,56 @@ grants = Table(
     Column("kind", String(16), primary_key=True),
     Column("grantee", _NAME, primary_key=True),
     Column("created_at", Double, nullable=False),
+)
+
+providers = Table(
+    "providers",
+    metadata,
+    Column("id", _NAME, primary_key=True),
+    Column("creation_id", _ID, nullable=False, unique=True),
+    Column("owner", _NAME, nullable=False, index=True),
+    Column("name", _NAME, nullable=False),
+    Column("vendor", _NAME, nullable=False),
+    Column("base_url", Text),
+    Column("only", JSON, nullable=False),
+    Column("fallbacks", JSON, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+provider_keys = Table(
+    "provider_keys",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("provider_id", _NAME, ForeignKey("providers.id"), nullable=False, index=True),
+    Column("label", _NAME, nullable=False),
+    Column("weight", Integer, nullable=False),
+    Column("ciphertext", Text, nullable=False),
+    Column("parked_until", Double),
+    Column("parked_reason", _NAME),
+    Column("last_used_at", Double),
+    Column("created_at", Double, nullable=False),
+)
+
+# Also of providers that only a file names, so `provider_id` refers to no row.
+model_lists = Table(
+    "model_lists",
+    metadata,
+    Column("provider_id", _NAME, primary_key=True),
+    Column("models", JSON, nullable=False),
+    Column("listed_at", Double, nullable=False),
+)
+
+capabilities = Table(
+    "capabilities",
+    metadata,
+    Column("provider_id", _NAME, primary_key=True),
+    Column("model", _NAME, primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("source", String(16), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("checked_at", Double, nullable=False),
 )
 
 accounts = Table(
