@@ -27,6 +27,7 @@ __all__ = [
     "events",
     "failure",
     "is_address",
+    "lines",
     "new_client",
     "read_text",
     "timeout",
@@ -160,6 +161,25 @@ class EventStream:
                     self._texts.append(text)
                 yield text
         yield "\n\n"
+
+
+async def lines(response: Response, *, limit: int = 8 * MEBIBYTE) -> AsyncGenerator[str, None]:
+    """The lines of an open `response` as they come, each with a limit; only a line feed ends one, as in NDJSON."""
+    response.encoding = "utf-8-sig"
+    held: list[str] = []
+    size = 0
+    async with aclosing(cast(AsyncGenerator[str, None], response.aiter_text())) as source:
+        async for text in source:
+            *ended, rest = text.split("\n")
+            for line in ended:
+                yield "".join([*held, line])
+                held, size = [], 0
+            held.append(rest)
+            size += len(rest)
+            if size > limit:
+                raise TooLarge(f"more than {limit // MEBIBYTE} MiB in a line")
+    if last := "".join(held):
+        yield last
 
 
 async def read_text(response: Response, limit: int = MEBIBYTE) -> str:

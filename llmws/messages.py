@@ -1,4 +1,4 @@
-"""The nouns of a conversation: `Message` with its `Part`s, `Usage` and `Timing`, `Parameters`, and `StreamEvent`.
+"""The nouns of a conversation: `Message` with its `Part`s, `Tool`, `Usage` and `Timing`, `Parameters`, `StreamEvent`.
 
 Messages are folded from events, and one vocabulary reaches from the provider to the pixel: a provider yields
 `StreamEvent`s, the service sends the same dicts as server-sent events, the client decodes them to this class, and
@@ -8,6 +8,10 @@ module imports nothing of ours.
 A stream is ``start (reasoning | text | tool_call | citation | warning)* usage? error? end``: exactly one `end`, always
 last. Positions in a stream (see `advance`) count code points of streamed text, so that a coalesced stretch of a
 stored stream can be cut wherever a reader stopped.
+
+What a provider must get back verbatim but nobody reads (the signature of a thought, encrypted reasoning) is a *mark*: a
+delta of `reasoning` or `text` without text, whose data says it and, as ``wire``, who made it. It belongs to what was
+said before it, is never joined with its neighbours, and stays a part of its own.
 """
 
 from __future__ import annotations
@@ -30,7 +34,8 @@ _REPR_WIDTH = 60
 class Usage:
     """Tokens of one model call, as the provider reported them or as we estimated them.
 
-    `input_tokens` includes what was read from or written to a cache; `output_tokens` includes `reasoning_tokens`.
+    `input_tokens` includes what was read from or written to a cache; `output_tokens` includes `reasoning_tokens`, and
+    `cache_write_tokens` those that are kept for an hour, which cost more (`cache_write_1h_tokens`).
     `source` is ``"provider"`` or ``"estimate"``: an estimate is never shown as a fact.
     """
 
@@ -39,6 +44,7 @@ class Usage:
     reasoning_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     source: Literal["provider", "estimate"] = "provider"
 
 
@@ -76,12 +82,27 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may call; `parameters` is the JSON schema of its arguments, always an object's.
+
+    Example:
+        >>> Tool("look", "Look around.", {"type": "object", "properties": {"far": {"type": "boolean"}}}).name
+        'look'
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A stretch of a message: what was said, thought, called or cited.
 
     `type` is ``text``, ``reasoning``, ``tool_call``, ``tool_result``, ``citation``, ``image``, ``file`` or
     ``warning``; `data` holds what is not text: of a tool call ``id``, ``name`` and ``arguments``, of a tool's result
-    the call's ``id``, of reasoning its ``signature``, of an image its ``url``, of a citation ``url`` and ``title``.
+    the call's ``id``, of reasoning its ``signature``, ``redacted`` or ``encrypted`` form with the ``wire`` that made it
+    (see the module), of an image its ``url``, of a citation ``url`` and ``title``.
     """
 
     type: str
@@ -220,9 +241,9 @@ def advance(position: int, event: StreamEvent) -> int:
     """The position after `event`: the number of code points streamed so far, where any other event counts one.
 
     This is the sequence number of an event on the wire (``id:`` of a server-sent event). Because it counts text and
-    not deltas, `cut` can resume a coalesced stream anywhere.
+    not deltas, `cut` can resume a coalesced stream anywhere. A mark counts one, like any event without text.
     """
-    return position + (len(event.text) if event.type in _DELTAS else 1)
+    return position + (len(event.text) if event.type in _DELTAS and (event.text or not event.data) else 1)
 
 
 def cut(events: Iterable[StreamEvent], after: int) -> Iterable[tuple[int, StreamEvent]]:
@@ -253,7 +274,7 @@ def coalesce(events: Iterable[StreamEvent]) -> list[StreamEvent]:
     joined: list[StreamEvent] = []
     texts: list[str] = []
     for event in events:
-        if joined and event.type in _DELTAS and joined[-1].type == event.type and joined[-1].data == event.data:
+        if joined and _joins(joined[-1], event):
             texts.append(event.text)
             continue
         if joined and texts:
@@ -308,6 +329,16 @@ def replay(message: Message) -> list[StreamEvent]:
         end = StreamEvent("end", finish_reason=message.finish_reason, timing=message.timing)
         events.append(replace(end, cost=message.cost, currency=message.currency))
     return events
+
+
+def _is_mark(event: StreamEvent) -> bool:
+    return event.type in _DELTAS and not event.text and bool(event.data)
+
+
+def _joins(before: StreamEvent, event: StreamEvent) -> bool:
+    if event.type not in _DELTAS or before.type != event.type or before.data != event.data:
+        return False
+    return not (_is_mark(before) or _is_mark(event))
 
 
 def _fold_tool_call(parts: list[Part], calls: dict[Any, int], event: StreamEvent) -> None:

@@ -24,12 +24,15 @@ from llmws.messages import (
 )
 
 DELTAS = st.builds(StreamEvent, st.sampled_from(["text", "reasoning"]), text=st.text(min_size=1, max_size=8))
+MARKS = st.builds(
+    StreamEvent, st.sampled_from(["text", "reasoning"]), data=st.sampled_from([{"signature": "s"}, {"redacted": "r"}])
+)
 WARNINGS = st.builds(StreamEvent, st.just("warning"), text=st.text(min_size=1, max_size=8))
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[StreamEvent]:
-    middle = draw(st.lists(DELTAS | WARNINGS, max_size=20))
+    middle = draw(st.lists(DELTAS | MARKS | WARNINGS, max_size=20))
     usage = draw(st.none() | st.builds(Usage, st.integers(0, 99), st.integers(0, 99)))
     timing = Timing(0.1, None, draw(st.floats(0.2, 9.0)))
     told = [StreamEvent("usage", usage=usage)] if usage else []
@@ -55,12 +58,21 @@ def test_a_reader_who_stopped_anywhere_misses_nothing(live: list[StreamEvent], d
     assert assemble(seen + rest) == assemble(live)
 
 
-@given(st.lists(DELTAS | WARNINGS, max_size=20))
+@given(st.lists(DELTAS | MARKS | WARNINGS, max_size=20))
 def test_coalescing_keeps_order_and_positions(events: list[StreamEvent]) -> None:
     joined = coalesce(events)
     assert assemble(joined) == assemble(events)
     assert sum(advance(0, event) for event in joined) == sum(advance(0, event) for event in events)
-    assert all(a.type != b.type or a.type == "warning" for a, b in itertools.pairwise(joined))
+    assert all(a.type != b.type or "warning" in a.type or a.data or b.data for a, b in itertools.pairwise(joined))
+
+
+def test_a_mark_counts_one_and_stays_apart_also_from_its_twin() -> None:
+    mark = StreamEvent("reasoning", data={"signature": "s", "wire": "anthropic_messages"})
+    live = [StreamEvent("reasoning", text="Hm"), mark, mark, StreamEvent("reasoning", text="So")]
+    assert [number for number, _ in cut(live, 0)] == [2, 3, 4, 6]
+    assert coalesce(live) == live
+    assert [part.data for part in assemble(live).parts] == [{}, mark.data, mark.data, {}]
+    assert [number for number, _ in cut(replay(assemble(live)), 0)] == [1, 3, 4, 5, 7]
 
 
 @given(streams())

@@ -1,4 +1,5 @@
-"""What every wire is to the rest of the workspace: one method that streams, one that lists models.
+"""What every wire is to the rest of the workspace: one method that streams, one that lists models, and on some of them
+one that embeds.
 
 It knows neither HTTP nor vendors. An answer that is not streamed is a fold over one that is:
 ``assemble([event async for event in provider.stream(request)])``.
@@ -6,17 +7,22 @@ It knows neither HTTP nor vendors. An answer that is not streamed is a fold over
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..errors import ProviderError
-from ..messages import Message, Parameters, StreamEvent
+from ..messages import Message, Parameters, StreamEvent, Tool, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """What a model is asked. `model` is the id that the provider itself uses.
+
+    Args:
+        tools: the functions that it may call.
+        tool_choice: ``"auto"``, ``"none"``, ``"required"``, or the name of the tool that it must call.
+        schema: the JSON schema that the text of the answer follows.
 
     Example:
         >>> CompletionRequest("echo", (Message.user("Hi"),)).messages[0].text
@@ -26,13 +32,16 @@ class CompletionRequest:
     model: str
     messages: tuple[Message, ...]
     parameters: Parameters = field(default_factory=Parameters)
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
+    schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """A model as its provider lists it; None where the provider does not say.
 
-    `context` is in tokens; `base` is the id of the model that an adapter belongs to.
+    `context` and `max_output` are in tokens; `base` is the id of the model that an adapter belongs to.
     """
 
     id: str
@@ -42,6 +51,17 @@ class ModelInfo:
     tools: bool | None = None
     reasoning: bool | None = None
     base: str | None = None
+    json_schema: bool | None = None
+    embeddings: bool | None = None
+    max_output: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """A vector for each text that was asked for, in the same order, and what it cost in tokens."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage
 
 
 class Provider(Protocol):
@@ -59,6 +79,17 @@ class Provider(Protocol):
     async def models(self) -> list[ModelInfo]: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A provider that also turns texts into vectors.
+
+    `dimensions` is the length that the vectors shall have, where the model leaves the choice. Failures are raised as
+    `ProviderError`.
+    """
+
+    async def embed(self, model: str, inputs: Sequence[str], dimensions: int | None = None) -> Embeddings: ...
 
 
 def error_event(error: ProviderError) -> StreamEvent:

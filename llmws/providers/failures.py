@@ -117,6 +117,8 @@ class Failures:
             # A page for people tells nothing that our own sentence does not.
             told = "" if body.lstrip().startswith("<") else body
         error = self.told(told, model, status)
+        if known := self.redact(request_id(headers)):
+            error.details["request_id"] = known
         if (seconds := _retry_after_s(headers)) is not None:
             error.details["retry_after_s"] = seconds
             if error.retryable:
@@ -172,6 +174,12 @@ def is_complaint(body: Mapping[str, Any]) -> bool:
     if body.get("error"):
         return True
     return "choices" not in body and _first(body, "code", "error_code") not in (None, 0, 200, "0", "200", "")
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """What a vendor wants to be told when something was wrong: OpenAI's, Anthropic's and SiliconFlow's headers."""
+    names = ("x-request-id", "request-id", "x-siliconcloud-trace-id")
+    return next((headers[name] for name in names if headers.get(name)), "")
 
 
 def _code(status: int | None, words: str) -> str:

@@ -48,9 +48,11 @@ class Answer:
     ) -> None:
         self.started = False
         self.spoke = False
+        self.done = False  # the chunk with the usage follows the one that finishes
+        self.request_id = ""
+        self.warnings = list(warnings)
         self._model = model
         self._failures = failures
-        self._warnings = warnings
         self._splitter: ReasoningSplitter | None = ReasoningSplitter(opens_in_reasoning)
         self._calls: dict[int | str, tuple[int, str]] = {}
         self._last_call: int | str = 0
@@ -70,7 +72,7 @@ class Answer:
         if not self.started:
             self.started = True
             yield StreamEvent("start", model=self._model, data=_origin(chunk, self._model))
-            yield from (StreamEvent("warning", text=warning) for warning in self._warnings)
+            yield from (StreamEvent("warning", text=warning) for warning in self.warnings)
         for choice in _dicts(chunk["choices"]):
             if choice.get("index") in (0, None):
                 for event in self._choose(choice):

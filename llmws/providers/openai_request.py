@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..errors import ProviderError
-from ..messages import Message, Parameters, Part
+from ..messages import Message, Parameters, Part, Tool
 from .base import CompletionRequest
 
 # What `extra` must not say: it would name another model than the one that is metered, or change the wire.
@@ -50,13 +50,37 @@ def request_body(request: CompletionRequest, quirks: Quirks) -> dict[str, Any]:
     }
     if quirks.include_usage:
         body["stream_options"] = {"include_usage": True}
-    return body | _parameters(request.parameters, quirks) | dict(request.parameters.extra)
+    return body | _tools(request) | _parameters(request.parameters, quirks) | dict(request.parameters.extra)
 
 
-def unheard(parameters: Parameters, quirks: Quirks) -> Iterator[str]:
+def unheard(request: CompletionRequest, quirks: Quirks) -> Iterator[str]:
     """What was asked for and cannot be passed on, a sentence each."""
-    if parameters.reasoning_effort is not None and quirks.reasoning_effort == "unsupported":
+    if request.parameters.reasoning_effort is not None and quirks.reasoning_effort == "unsupported":
         yield "The reasoning effort was not passed on: this provider does not know it."
+
+
+def _tools(request: CompletionRequest) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if request.tools:
+        told["tools"] = [{"type": "function", "function": _function(tool)} for tool in request.tools]
+    match request.tool_choice:
+        case None:
+            pass
+        case "auto" | "none" | "required":
+            told["tool_choice"] = request.tool_choice
+        case name:
+            told["tool_choice"] = {"type": "function", "function": {"name": name}}
+    if request.schema is not None:
+        told["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": dict(request.schema), "strict": True},
+        }
+    return told
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    told = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {name: value for name, value in told.items() if value}
 
 
 def _parameters(parameters: Parameters, quirks: Quirks) -> dict[str, Any]:

@@ -227,6 +227,8 @@ def interrupted(generation: Generation, message: Message) -> UsageRow:
 def usage_row(receipt: Receipt, generation_id: str | None = None) -> UsageRow:
     """What a call used, as it is kept."""
     call = receipt.call
+    used = asdict(receipt.usage)
+    del used["cache_write_1h_tokens"]  # has no column of its own yet
     return UsageRow(
         call.person.name,
         provider=call.provider_id,
@@ -240,7 +242,7 @@ def usage_row(receipt: Receipt, generation_id: str | None = None) -> UsageRow:
         currency=receipt.currency,
         notebook=call.origin.notebook,
         cell=call.origin.cell,
-        **asdict(receipt.usage),
+        **used,
     )
 
 

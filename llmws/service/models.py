@@ -52,6 +52,9 @@ class Model:
     state: State = "ready"
     reason: str = ""
     base: str | None = None
+    json_schema: bool | None = None
+    embeddings: bool | None = None
+    max_output: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pytest
 
 from llmws.errors import ProviderError
 from llmws.http import new_client
-from llmws.messages import Message, Part, StreamEvent, assemble
+from llmws.messages import Message, Part, StreamEvent, Tool, assemble
 from llmws.providers.base import CompletionRequest, ModelInfo
 from llmws.providers.openai_chat import OpenAIChat, Quirks
 
@@ -121,6 +121,40 @@ async def test_extra_cannot_change_what_is_metered(make: Make, upstream: Upstrea
         await read(make(), ask(extra={name: "gpt-expensive"}))
     assert caught.value.code == "provider_invalid"
     assert upstream.received == []
+
+
+LOOK = Tool("look", "Look around.", {"type": "object", "properties": {"at": {"type": "integer"}}})
+
+
+async def test_tools_and_a_schema_are_passed_on(make: Make, upstream: Upstream) -> None:
+    schema = {"type": "object", "properties": {"moons": {"type": "integer"}}}
+    asked = CompletionRequest("m", (Message.user("Hi"),), tools=(LOOK, Tool("wait")), tool_choice="auto", schema=schema)
+    body = await sent(make, upstream, asked)
+    assert body["tools"] == [
+        {
+            "type": "function",
+            "function": {"name": "look", "description": "Look around.", "parameters": dict(LOOK.parameters)},
+        },
+        {"type": "function", "function": {"name": "wait"}},
+    ]
+    assert body["tool_choice"] == "auto"
+    assert body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": schema, "strict": True},
+    }
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ("none", "none"),
+        ("required", "required"),
+        ("look", {"type": "function", "function": {"name": "look"}}),
+    ],
+)
+async def test_which_tool_must_be_called_is_said(make: Make, upstream: Upstream, choice: str, said: Any) -> None:
+    asked = CompletionRequest("m", (Message.user("Hi"),), tools=(LOOK,), tool_choice=choice)
+    assert (await sent(make, upstream, asked))["tool_choice"] == said
 
 
 TOOL_TURN = Message(

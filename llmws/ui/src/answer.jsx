@@ -132,7 +132,7 @@ const unusual = ["cancelled", "length", "content_filter", "interrupted"];
 function Part({ part, message, last, done }) {
   switch (part.type) {
     case "reasoning":
-      return <Reasoning text={part.text} thinking={!done && last} lasted={message.timing?.reasoning_s} />;
+      return part.text && <Reasoning text={part.text} thinking={!done && last} lasted={message.timing?.reasoning_s} />;
     case "text":
       return <Markdown text={part.text ?? ""} finished={done || !last} />;
     case "tool_call":

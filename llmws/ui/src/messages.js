@@ -7,10 +7,14 @@ export const textOf = (message, type = "text") =>
     .map((part) => part.text ?? "")
     .join("");
 
+/** Without text, but with data: the signature of a thought, which stays a part of its own. */
+const isMark = (told) => !told.text && Object.keys(told.data ?? {}).length > 0;
+
 function grow(parts, event) {
   const last = parts.at(-1);
-  const same = last?.type === event.type && JSON.stringify(last.data ?? {}) === JSON.stringify(event.data ?? {});
-  if (!same) return [...parts, { type: event.type, text: event.text ?? "", data: event.data }];
+  const alike = last?.type === event.type && JSON.stringify(last.data ?? {}) === JSON.stringify(event.data ?? {});
+  const joins = alike && !isMark(last) && !isMark(event);
+  if (!joins) return [...parts, { type: event.type, text: event.text ?? "", data: event.data }];
   return [...parts.slice(0, -1), { ...last, text: (last.text ?? "") + (event.text ?? "") }];
 }
 

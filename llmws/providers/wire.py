@@ -1,0 +1,312 @@
+"""One model server, reached over HTTP: what all wires share.
+
+A wire is a pure module that makes the request, a pure `Fold` that reads the answer, and a thin class that hands both to
+a `Server`. This module moves the bytes: it checks address and key, posts, reads events or lines, keeps time, and has
+`failures` name what goes wrong. It knows no vendor and no field of any answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, suppress
+from typing import Any, Literal, Protocol
+
+from ..errors import ProviderError
+from ..http import (
+    AsyncClient,
+    EventStream,
+    HTTPError,
+    Response,
+    ServerSentEvent,
+    is_address,
+    lines,
+    new_client,
+    read_text,
+    timeout,
+)
+from ..messages import StreamEvent
+from .failures import Failures, is_complaint, request_id
+
+CONNECT_S = 10.0
+CALL_S = 15.0
+DRAIN_S = 0.25
+CALL_LIMIT = 64 << 20
+
+
+class Fold(Protocol):
+    """One answer being read.
+
+    Attributes:
+        spoke: something that a person sees has come.
+        done: nothing follows.
+        request_id: what the server's headers call the request, set before the first `feed`.
+    """
+
+    spoke: bool
+    done: bool
+    request_id: str
+
+    def feed(self, chunk: Any) -> Iterator[StreamEvent]:
+        """The events of one chunk; raises `ProviderError` where the chunk tells a failure."""
+
+    def finish(self, failure: ProviderError | None = None) -> Iterator[StreamEvent]:
+        """The events that end the answer; `failure` is what ended it. Raises where it had not begun."""
+
+
+# What to post after a refusal instead, or None where that would not help.
+Mend = Callable[[ProviderError], Mapping[str, Any] | None]
+
+
+class Server:
+    """The server of one vendor, for one account.
+
+    Args:
+        name: what people call it; used in errors.
+        base_url: its address, to which the wire adds paths.
+        api_key: sent in `key_header`: as bearer token in ``Authorization``, as it is in any other.
+        headers: sent with every request.
+        pasted: the ends of an address that people paste along, and that do not belong to `base_url`.
+        client: one to share, which stays open; without it the server has its own.
+        idle_s: seconds without a byte after which the server counts as gone; a keep-alive is a byte.
+        first_token_s: seconds within which an answer must begin, whatever keep-alives come. None waits for ever.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        key_header: str = "Authorization",
+        headers: Mapping[str, str] | None = None,
+        pasted: tuple[str, ...] = (),
+        client: AsyncClient | None = None,
+        idle_s: float | None = 300.0,
+        first_token_s: float | None = 600.0,
+    ) -> None:
+        api_key = _checked_key(name, api_key or "")
+        self.name = name
+        self.base_url = _checked_url(name, base_url, pasted)
+        self.failures = Failures(name, self.base_url, api_key)
+        self._headers = dict(headers or {})
+        if api_key:
+            self._headers[key_header] = f"Bearer {api_key}" if key_header == "Authorization" else api_key
+        self._idle_s = idle_s
+        self._first_token_s = first_token_s
+        self._own_client = client is None
+        self._client = client or new_client()
+
+    async def aclose(self) -> None:
+        if self._own_client:
+            await self._client.aclose()
+
+    async def ask(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        answer: Fold,
+        *,
+        form: Literal["events", "lines"] = "events",
+        mend: Mend | None = None,
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """Post `body` and fold what comes into `answer`, as `Provider.stream` does.
+
+        Args:
+            form: server-sent events, or a JSON text in each line.
+            mend: what to post after a refusal instead; see `Mend`.
+        """
+        due = None if self._first_token_s is None else asyncio.get_running_loop().time() + self._first_token_s
+        failed: ProviderError | None = None
+        async with aclosing(self._chunks(path, body, answer, form, mend)) as chunks:
+            try:
+                while (chunk := await self._next(chunks, None if answer.spoke else due)) is not None:
+                    for event in answer.feed(chunk):
+                        yield event
+                    if answer.done:
+                        await _drain(chunks)
+                        break
+            except ProviderError as error:
+                failed = error
+        for event in answer.finish(failed):
+            yield event
+
+    async def call(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        model: str = "",
+        limit_s: float = CALL_S,
+    ) -> Any:
+        """The JSON that the server answers to one request; a complaint is raised, also one with HTTP 200.
+
+        Args:
+            model: whom `body` asks; used in errors.
+            limit_s: seconds for all of it.
+        """
+        content = None if body is None else _encoded(body)
+        headers = {"Accept": "application/json", **self._typed(content), **self._headers}
+        try:
+            async with (
+                asyncio.timeout(limit_s),
+                self._client.stream(
+                    method,
+                    self.base_url + path,
+                    content=content,
+                    headers=headers,
+                    timeout=timeout(limit_s, CONNECT_S),
+                ) as response,
+            ):
+                text = await read_text(response, CALL_LIMIT)
+                if not response.is_success:
+                    raise self.failures.refused(response.status_code, response.headers, text, model)
+        except HTTPError as error:
+            raise self.failures.network(error) from error
+        except TimeoutError:
+            raise self.failures.no_token() from None
+        told = _json(text)
+        if isinstance(told, dict) and is_complaint(told):
+            raise self.failures.told(told, model)
+        return told
+
+    async def _next(self, chunks: AsyncGenerator[Any, None], due: float | None) -> Any:
+        """The next chunk, or None at the end; keep-alives are no chunks, so they do not move `due`."""
+        try:
+            async with asyncio.timeout_at(due):
+                return await anext(chunks, None)
+        except TimeoutError:
+            raise self.failures.no_token() from None
+
+    async def _chunks(
+        self, path: str, body: Mapping[str, Any], answer: Fold, form: str, mend: Mend | None
+    ) -> AsyncGenerator[Any, None]:
+        """The JSON of each event or line, or of the whole body where the server did not stream."""
+        read = self._events if form == "events" else self._lines
+        wanted: Mapping[str, Any] | None = body
+        while wanted is not None:
+            content = _encoded(wanted)
+            # Not compressed: proxies that compress hold events back.
+            headers = {"Accept": _ACCEPT[form], "Accept-Encoding": "identity", **self._typed(content), **self._headers}
+            try:
+                async with self._client.stream(
+                    "POST",
+                    self.base_url + path,
+                    content=content,
+                    headers=headers,
+                    timeout=timeout(self._idle_s, CONNECT_S),
+                ) as response:
+                    if response.is_success:
+                        answer.request_id = request_id(response.headers)
+                        async with aclosing(read(response)) as chunks:
+                            async for chunk in chunks:
+                                yield chunk
+                        return
+                    text = await read_text(response)
+                    refusal = self.failures.refused(
+                        response.status_code, response.headers, text, str(body.get("model", ""))
+                    )
+            except HTTPError as error:
+                raise self.failures.network(error) from error
+            wanted = None if mend is None else mend(refusal)
+        raise refusal
+
+    async def _events(self, response: Response) -> AsyncGenerator[Any, None]:
+        stream = EventStream(response)
+        begun = False
+        async with aclosing(stream.events()) as events:
+            async for event in events:
+                if event.data.strip() == "[DONE]":
+                    await _drain(events)
+                    return
+                if not event.data.strip():
+                    continue
+                if (chunk := _chunk(event)) is None:
+                    raise self.failures.broke_off() if begun else self.failures.unreadable()
+                begun = True
+                yield chunk
+        if stream.text is None:
+            raise self.failures.broke_off()
+        yield _json(stream.text)
+
+    async def _lines(self, response: Response) -> AsyncGenerator[Any, None]:
+        begun = False
+        async with aclosing(lines(response)) as source:
+            async for line in source:
+                if not line.strip():
+                    continue
+                if (chunk := _json(line)) is None:
+                    raise self.failures.broke_off() if begun else self.failures.unreadable()
+                begun = True
+                yield chunk
+        raise self.failures.broke_off() if begun else self.failures.unreadable()
+
+    @staticmethod
+    def _typed(content: bytes | None) -> dict[str, str]:
+        return {} if content is None else {"Content-Type": "application/json"}
+
+
+_ACCEPT = {
+    "events": "text/event-stream, application/json",
+    "lines": "application/x-ndjson, application/json",
+}
+
+
+def _chunk(event: ServerSentEvent) -> dict[str, Any] | None:
+    """The JSON of an event: empty where the event is of no kind that we know, None where it is no JSON."""
+    chunk = _json(event.data)
+    if event.event == "error" and not (isinstance(chunk, dict) and chunk.get("error")):
+        return {"error": chunk or event.data}
+    if isinstance(chunk, dict):
+        return chunk
+    return None if chunk is None and event.event in ("", "message") else {}
+
+
+async def _drain(source: AsyncGenerator[Any, None]) -> None:
+    """Read what little follows the end, so that the connection can serve the next request; do not wait for more."""
+    with suppress(TimeoutError, HTTPError, ProviderError):
+        async with asyncio.timeout(DRAIN_S):
+            while await anext(source, None) is not None:
+                continue
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ProviderError(
+            f"The request cannot be written as JSON: {error}.", remedy="Check its parameters.", code="provider_invalid"
+        ) from None
+
+
+def _checked_url(name: str, url: str, pasted: tuple[str, ...]) -> str:
+    """`url` without what people paste along; a ProviderError where it is none."""
+    url = url.strip().rstrip("/")
+    for ending in pasted:
+        url = url.removesuffix(ending).rstrip("/")
+    if not is_address(url):
+        raise ProviderError(
+            f"The address of {name} cannot be used.",
+            remedy="It is like https://api.example.com/v1 or http://localhost:8000/v1.",
+            code="provider_invalid",
+        )
+    return url
+
+
+def _checked_key(name: str, key: str) -> str:
+    """`key` without blank space around it; the HTTP library would repeat an impossible one in its error."""
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ProviderError(
+            f"The key of {name} holds characters that no key has.", remedy="Copy it again.", code="provider_auth"
+        )
+    return key
