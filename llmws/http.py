@@ -1,6 +1,7 @@
 """The one module that knows the HTTP library: how we build a client, read server-sent events, and name a failure.
 
-Providers and our own client share it; whoever wants another library or transport changes this file.
+Providers and our own client share it; whoever wants another library changes this file. Requests to servers that are not
+ours have a transport of their own, in `outbound`, which a kernel need not load.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import httpx
 from httpx_sse import EventSource
 
 __all__ = [
+    "AddressRefused",
     "AsyncClient",
     "EventStream",
     "HTTPError",
@@ -24,6 +26,7 @@ __all__ = [
     "ServerSentEvent",
     "TimeoutException",
     "TooLarge",
+    "certificates",
     "events",
     "failure",
     "is_address",
@@ -38,7 +41,9 @@ HTTPError = httpx.HTTPError
 Response = httpx.Response
 TimeoutException = httpx.TimeoutException
 
-Failure = Literal["address", "name", "refused", "tls", "proxy", "unreachable", "busy", "silent", "too_large", "broken"]
+Failure = Literal[
+    "address", "forbidden", "name", "refused", "tls", "proxy", "unreachable", "busy", "silent", "too_large", "broken"
+]
 MEBIBYTE = 1 << 20
 # No proxy leads to this machine, and not everybody who has one says so in NO_PROXY.
 _LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
@@ -46,6 +51,10 @@ _LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 class TooLarge(HTTPError):
     """A server sent more than anyone should read."""
+
+
+class AddressRefused(HTTPError):
+    """A request was to go where none of ours may; see `addresses`."""
 
 
 class ServerSentEvent(NamedTuple):
@@ -83,7 +92,7 @@ def new_client(
         timeout=timeout(idle_s, connect_s),
         # llama.cpp hangs up after 5 idle seconds, which is also httpx's limit: a request sent in that moment is lost.
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=4.0),
-        verify=_certificates(),
+        verify=certificates(),
         mounts=dict.fromkeys(_LOOPBACK),
         trust_env=proxies,
         follow_redirects=False,
@@ -91,7 +100,7 @@ def new_client(
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """Read once: it takes 40 ms, which each client would spend again."""
     return httpx.create_ssl_context()
 
@@ -201,6 +210,7 @@ def failure(error: HTTPError) -> Failure:
     """
     kinds: list[tuple[type[BaseException], Failure]] = [
         (TooLarge, "too_large"),
+        (AddressRefused, "forbidden"),
         (httpx.UnsupportedProtocol, "address"),
         (httpx.ProxyError, "proxy"),
         (httpx.PoolTimeout, "busy"),

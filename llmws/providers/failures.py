@@ -57,6 +57,11 @@ _SIGNS = {
 
 _NETWORK = {
     "address": ("provider_invalid", "{address} is not an address.", "An address begins with https:// or http://."),
+    "forbidden": (
+        "provider_invalid",
+        "{address} may not be asked from here.",
+        "Correct the address of {name}, or have an administrator allow it.",
+    ),
     "name": ("provider_network", "The name {host} is not known.", "Check the address of {name} and the network."),
     "refused": ("provider_network", "Nothing listens at {address}.", "Start {name}, or correct its address."),
     "tls": (

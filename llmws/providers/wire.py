@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Literal, Protocol
 
+from ..addresses import AddressPolicy
 from ..errors import ProviderError
 from ..http import (
     AsyncClient,
@@ -22,11 +23,11 @@ from ..http import (
     ServerSentEvent,
     is_address,
     lines,
-    new_client,
     read_text,
     timeout,
 )
 from ..messages import StreamEvent
+from ..outbound import new_client
 from .failures import Failures, is_complaint, request_id
 
 CONNECT_S = 10.0
@@ -68,7 +69,7 @@ class Server:
         api_key: sent in `key_header`: as bearer token in ``Authorization``, as it is in any other.
         headers: sent with every request.
         pasted: the ends of an address that people paste along, and that do not belong to `base_url`.
-        client: one to share, which stays open; without it the server has its own.
+        client: one to share, which stays open; without it the server has its own, which goes where a laptop may.
         idle_s: seconds without a byte after which the server counts as gone; a keep-alive is a byte.
         first_token_s: seconds within which an answer must begin, whatever keep-alives come. None waits for ever.
     """
@@ -96,7 +97,7 @@ class Server:
         self._idle_s = idle_s
         self._first_token_s = first_token_s
         self._own_client = client is None
-        self._client = client or new_client()
+        self._client = client or new_client(AddressPolicy())
 
     async def aclose(self) -> None:
         if self._own_client:

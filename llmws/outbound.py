@@ -1,0 +1,269 @@
+"""HTTP to servers that are not ours: httpx's interface over aiohttp's connections, and a guard on every address.
+
+httpx's own pool is three to four times slower under many requests (`bench/gateway.py`), so what asks model servers goes
+through this transport. It is not in `http`, since importing aiohttp takes a kernel 0.2 s that it has no use for. And it
+is ours, not `httpx-aiohttp`'s: that calls a refused connection a time-out, lets an answer that is no HTTP out as an
+error that httpx does not know, and keeps a server's cookies for whoever asks next
+(https://github.com/karpetrosyan/httpx-aiohttp/blob/main/httpx_aiohttp/transport.py).
+
+A name is looked up when connecting, and what was found is judged and then connected to: a name that changes its address
+in between (DNS rebinding) gains nothing. Redirects are not followed. Where a proxy of the environment stands between,
+it looks the name up: then the name is judged by what it is here, and one that is unknown here is asked only where
+private addresses may be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import httpx
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from .addresses import AddressPolicy, literal
+from .http import AddressRefused, AsyncClient, certificates, timeout
+
+# Headers as long as our own server takes them; aiohttp's limit is 8 KiB.
+_LINE_LIMIT = 65_536
+# How long a name that a proxy will look up counts as judged, and how long we try to know it.
+_JUDGED_S, _LOOKUP_S = 60.0, 2.0
+
+
+def new_client(
+    addresses: AddressPolicy,
+    *,
+    headers: Mapping[str, str] | None = None,
+    connect_s: float = 5.0,
+    idle_s: float | None = 60.0,
+    connections: int = 2_000,
+    proxies: bool = True,
+    resolver: AbstractResolver | None = None,
+) -> AsyncClient:
+    """A client for servers that are not ours; time-outs as in `http.new_client`.
+
+    Args:
+        addresses: where requests may go; elsewhere they fail as ``forbidden`` (`http.failure`).
+        connections: at most so many at a time; who comes later waits `connect_s` for one.
+        proxies: follow the environment's proxy settings, save to this machine.
+        resolver: looks names up; the system's unless given.
+    """
+    return httpx.AsyncClient(
+        headers=headers,
+        timeout=timeout(idle_s, connect_s),
+        transport=Transport(addresses, connections=connections, proxies=proxies, resolver=resolver),
+        # What a server sets for one person must not be sent for another.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """Sends httpx's requests through aiohttp; see `new_client`."""
+
+    def __init__(
+        self, addresses: AddressPolicy, *, connections: int, proxies: bool, resolver: AbstractResolver | None = None
+    ) -> None:
+        self._addresses = addresses
+        # Counted here: aiohttp's own limit has one time-out for a free connection and for a slow server.
+        self._free = asyncio.Semaphore(connections)
+        self._proxies = getproxies() if proxies else {}
+        self._lookup = resolver
+        self._direct: aiohttp.ClientSession | None = None
+        self._proxied: aiohttp.ClientSession | None = None
+        self._judged: dict[str, float] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        limits = request.extensions.get("timeout", {})
+        await self._wait_for_turn(limits.get("pool"))
+        try:
+            response = await self._send(request, limits)
+        except BaseException:
+            self._free.release()
+            raise
+        return httpx.Response(
+            response.status,
+            headers=response.raw_headers,
+            stream=_Body(response, self._free.release),
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": (response.reason or "").encode()},
+        )
+
+    async def aclose(self) -> None:
+        for session in (self._direct, self._proxied):
+            if session is not None:
+                await session.close()
+
+    async def _wait_for_turn(self, limit_s: float | None) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise httpx.PoolTimeout("every connection is in use") from error
+
+    async def _send(self, request: httpx.Request, limits: Mapping[str, float | None]) -> aiohttp.ClientResponse:
+        # `encoded`: httpx has quoted it; the name and password in it have become a header.
+        url = URL(str(request.url), encoded=True)
+        if url.raw_user is not None or url.raw_password is not None:
+            url = url.with_user(None)
+        host = url.raw_host or ""
+        self._check_literal(host)
+        proxy = self._proxy(url)
+        if proxy is not None:
+            await self._check_name(host)
+        connect_s, idle_s = limits.get("connect"), limits.get("read")
+        try:
+            # aiohttp's clock for a silent server starts when the body is written, which a server can put off for ever.
+            async with asyncio.timeout(None if connect_s is None or idle_s is None else connect_s + idle_s):
+                return await self._session(proxied=proxy is not None).request(
+                    request.method,
+                    url,
+                    headers=request.headers.multi_items(),
+                    data=await request.aread() or None,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=idle_s),
+                    proxy=proxy,
+                )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _named(error, proxied=proxy is not None) from error
+
+    def _session(self, *, proxied: bool) -> aiohttp.ClientSession:
+        """Two, since a proxy's own address is the administrator's choice, and a user's is not."""
+        session = self._proxied if proxied else self._direct
+        if session is None:
+            lookup = self._lookup or ThreadedResolver()
+            connector = aiohttp.TCPConnector(
+                limit=0,
+                # llama.cpp hangs up after 5 idle seconds: a request sent in that moment is lost.
+                keepalive_timeout=4.0,
+                ssl=certificates(),
+                resolver=lookup if proxied else _Guarded(self._addresses, lookup),
+            )
+            session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                max_line_size=_LINE_LIMIT,
+                max_field_size=_LINE_LIMIT,
+            )
+            if proxied:
+                self._proxied = session
+            else:
+                self._direct = session
+        return session
+
+    def _proxy(self, url: URL) -> str | None:
+        """The proxy that leads to `url`; none to this machine, though not everybody who has one says so in NO_PROXY."""
+        if not self._proxies:
+            return None
+        host = url.raw_host or ""
+        address = literal(host)
+        if host == "localhost" or (address is not None and address.is_loopback) or proxy_bypass(host):
+            return None
+        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if proxy and "://" not in proxy:
+            return f"http://{proxy}"
+        if proxy and not proxy.startswith(("http://", "https://")):
+            raise httpx.ProxyError("only proxies that speak HTTP are known")
+        return proxy
+
+    def _check_literal(self, host: str) -> None:
+        """aiohttp looks up no name that is an address."""
+        if literal(host) is not None and not self._addresses.allows(host, host):
+            raise AddressRefused(f"{host} may not be asked")
+
+    async def _check_name(self, host: str) -> None:
+        """Judge a name that a proxy will look up, by what it is here."""
+        if literal(host) is not None or self._judged.get(host, 0.0) > time.monotonic():
+            return
+        found: list[ResolveResult] = []
+        try:
+            async with asyncio.timeout(_LOOKUP_S):
+                found = await (self._lookup or ThreadedResolver()).resolve(host, 0, socket.AF_UNSPEC)
+        except OSError:
+            pass
+        known = all(self._addresses.allows(host, one["host"]) for one in found)
+        if not known or not (found or self._addresses.private_allowed or self._addresses.names(host)):
+            raise AddressRefused(f"{host} may not be asked")
+        if len(self._judged) > 1_000:
+            self._judged.clear()
+        self._judged[host] = time.monotonic() + _JUDGED_S
+
+
+class _Guarded(AbstractResolver):
+    """Looks a name up and gives those of its addresses that may be asked."""
+
+    def __init__(self, addresses: AddressPolicy, lookup: AbstractResolver) -> None:
+        self._addresses = addresses
+        self._lookup = lookup
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await self._lookup.resolve(host, port, family)
+        allowed = [one for one in found if self._addresses.allows(host, one["host"])]
+        if found and not allowed:
+            raise AddressRefused(f"{host} may not be asked")
+        return allowed
+
+    async def close(self) -> None:
+        await self._lookup.close()
+
+
+class _Body(httpx.AsyncByteStream):
+    """What comes after the headers; closing it before its end hangs up."""
+
+    def __init__(self, response: aiohttp.ClientResponse, release: Callable[[], None]) -> None:
+        self._response = response
+        self._release: Callable[[], None] | None = release
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._response.content.iter_any():
+                yield piece
+        except (aiohttp.ClientError, OSError) as error:
+            raise _named(error) from error
+
+    async def aclose(self) -> None:
+        if self._release is not None:
+            release, self._release = self._release, None
+            release()
+            self._response.release()
+
+
+def _named(error: Exception, *, proxied: bool = False) -> httpx.TransportError:
+    """`error` in httpx's words, which `http.failure` reads; whoever raises it keeps it as the cause."""
+    text = str(error)
+    match error:
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
+            return httpx.ProxyError(text)
+        case aiohttp.ConnectionTimeoutError():
+            return httpx.ConnectTimeout(text)
+        case TimeoutError():
+            return httpx.ReadTimeout(text)
+        case aiohttp.ClientConnectorError() if proxied and not isinstance(error, aiohttp.ClientSSLError):
+            return httpx.ProxyError(text)
+        case aiohttp.ClientConnectorError():
+            named = httpx.ConnectError(text)
+            # Where a name has several addresses, the errors are joined to one without a number:
+            # https://github.com/aio-libs/aiohappyeyeballs/blob/main/src/aiohappyeyeballs/impl.py
+            if error.errno is None and f"[Errno {errno.ECONNREFUSED}]" in text:
+                named.__context__ = ConnectionRefusedError(errno.ECONNREFUSED, text)
+            return named
+        case aiohttp.NonHttpUrlClientError() | aiohttp.InvalidURL():
+            return httpx.UnsupportedProtocol(text)
+        case aiohttp.ClientResponseError() | aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+            return httpx.RemoteProtocolError(text)
+        case ValueError():
+            return httpx.UnsupportedProtocol(text)
+    return httpx.ReadError(text)
