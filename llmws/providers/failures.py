@@ -18,6 +18,8 @@ from urllib.parse import quote, urlsplit
 from ..errors import ProviderError
 from ..http import HTTPError, failure
 
+# Once the model has finished, losing the line no longer matters.
+OF_THE_LINE = {"provider_network", "provider_timeout"}
 _RETRYABLE = {"provider_rate", "provider_overloaded", "provider_network", "provider_timeout"}
 
 _SENTENCES = {
@@ -52,7 +54,7 @@ _SIGNS = {
     "provider_not_found": r"model[_ ]?not[_ ](found|exist)|model.{0,120}(does not exist|not (found|exist|supported))"
     r"|(no such|unknown|invalid) model|模型不存在",
     "provider_overloaded": r"overloaded|server[ _](is[ _])?busy|loading model|unavailable"
-    r"|internal[ _]?(server[ _]?)?error|过载|繁忙",
+    r"|internal[ _]?(server[ _]?)?error|server_error|过载|繁忙",
 }
 
 _NETWORK = {

@@ -13,8 +13,9 @@ from uuid import uuid4
 from ..errors import ProviderError
 from ..messages import FinishReason, StreamEvent, Usage
 from .base import error_event
-from .failures import Failures, is_complaint
+from .failures import OF_THE_LINE, Failures, is_complaint
 from .reasoning import ReasoningSplitter
+from .untrusted import dict_of, dicts_of, number_of
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -29,8 +30,6 @@ _FINISH: dict[str, FinishReason] = {
 }
 # The server gave up: DeepSeek's, GLM's, vLLM's and OpenRouter's words for it.
 _GAVE_UP = {"insufficient_system_resource", "network_error", "abort", "error"}
-# Once the model has finished, losing the line no longer matters.
-_OF_THE_LINE = {"provider_network", "provider_timeout"}
 
 
 class Answer:
@@ -63,7 +62,7 @@ class Answer:
 
     def feed(self, chunk: Any) -> Iterator[StreamEvent]:
         """The events of one chunk; raises `ProviderError` where the chunk tells a failure."""
-        chunk = _dict(chunk)
+        chunk = dict_of(chunk)
         if is_complaint(chunk):
             raise self._failures.told(chunk, self._model)
         self._count(chunk.get("usage"))
@@ -73,7 +72,7 @@ class Answer:
             self.started = True
             yield StreamEvent("start", model=self._model, data=_origin(chunk, self._model))
             yield from (StreamEvent("warning", text=warning) for warning in self.warnings)
-        for choice in _dicts(chunk["choices"]):
+        for choice in dicts_of(chunk["choices"]):
             if choice.get("index") in (0, None):
                 for event in self._choose(choice):
                     self.spoke = True
@@ -81,7 +80,7 @@ class Answer:
 
     def finish(self, failure: ProviderError | None = None) -> Iterator[StreamEvent]:
         """The events that end the answer; `failure` is what ended it before its time."""
-        if failure is not None and self._finish is not None and failure.code in _OF_THE_LINE:
+        if failure is not None and self._finish is not None and failure.code in OF_THE_LINE:
             failure = None
         failure = failure or self._gave_up
         if not self.started:
@@ -103,7 +102,7 @@ class Answer:
         if choice.get("error"):
             raise self._failures.told(choice, self._model)
         self._count(choice.get("usage"))  # Moonshot counts here
-        delta = _dict(choice.get("delta") or choice.get("message"))
+        delta = dict_of(choice.get("delta") or choice.get("message"))
         # vLLM renamed the one to the other, and sends both for a while.
         if isinstance(reasoning := delta.get("reasoning_content") or delta.get("reasoning"), str) and reasoning:
             yield from self._release()
@@ -111,12 +110,12 @@ class Answer:
         for said in (delta.get("content"), delta.get("refusal")):
             if text := _text(said):
                 yield from [StreamEvent("text", text=text)] if self._splitter is None else self._splitter.feed(text)
-        for note in _dicts(delta.get("annotations")):
-            if url := _dict(note.get("url_citation")).get("url"):
+        for note in dicts_of(delta.get("annotations")):
+            if url := dict_of(note.get("url_citation")).get("url"):
                 yield StreamEvent(
                     "citation", data={"url": str(url), "title": str(note["url_citation"].get("title", ""))}
                 )
-        for call in _dicts(delta.get("tool_calls")):
+        for call in dicts_of(delta.get("tool_calls")):
             yield from self._release()
             yield self._call(call)
         if isinstance(reason := choice.get("finish_reason"), str) and reason:
@@ -129,7 +128,7 @@ class Answer:
             yield from (event for event in splitter.flush() if event.text.strip())
 
     def _call(self, call: Mapping[str, Any]) -> StreamEvent:
-        function = _dict(call.get("function"))
+        function = dict_of(call.get("function"))
         said = call.get("id") if isinstance(call.get("id"), str) else ""
         index = call.get("index")
         key = index if isinstance(index, int) else said or self._last_call
@@ -158,7 +157,7 @@ class Answer:
 
     def _count(self, told: Any) -> None:
         """Note the usage so far: cumulative where it comes with every chunk, null or zero until it is known."""
-        usage = usage_of(_dict(told))
+        usage = usage_of(dict_of(told))
         if usage.input_tokens or usage.output_tokens:
             self._usage = usage
 
@@ -171,16 +170,18 @@ def usage_of(told: Mapping[str, Any]) -> Usage:
         >>> usage.input_tokens, usage.output_tokens, usage.cache_read_tokens
         (9, 3, 8)
     """
-    read, written = _dict(told.get("prompt_tokens_details")), _dict(told.get("completion_tokens_details"))
-    prompt, output = _number(told, "prompt_tokens"), _number(told, "completion_tokens")
-    reasoning = _number(written, "reasoning_tokens")
+    read, written = dict_of(told.get("prompt_tokens_details")), dict_of(told.get("completion_tokens_details"))
+    prompt, output = number_of(told, "prompt_tokens"), number_of(told, "completion_tokens")
+    reasoning = number_of(written, "reasoning_tokens")
     # xAI counts reasoning beside the completion, not in it.
-    if reasoning and _number(told, "total_tokens") == prompt + output + reasoning:
+    if reasoning and number_of(told, "total_tokens") == prompt + output + reasoning:
         output += reasoning
     cached = (
-        _number(read, "cached_tokens") or _number(told, "prompt_cache_hit_tokens") or _number(told, "cached_tokens")
+        number_of(read, "cached_tokens")
+        or number_of(told, "prompt_cache_hit_tokens")
+        or number_of(told, "cached_tokens")
     )
-    return Usage(prompt, output, reasoning, cached, _number(read, "cache_creation_input_tokens"))
+    return Usage(prompt, output, reasoning, cached, number_of(read, "cache_creation_input_tokens"))
 
 
 def _origin(chunk: Mapping[str, Any], model: str) -> dict[str, Any]:
@@ -193,17 +194,4 @@ def _text(content: Any) -> str:
     """Text that is a string, or a list of parts as in Mistral's answers."""
     if isinstance(content, str):
         return content
-    return "".join(part["text"] for part in _dicts(content) if isinstance(part.get("text"), str))
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _number(value: Mapping[str, Any], name: str) -> int:
-    number = value.get(name)
-    return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else 0
+    return "".join(part["text"] for part in dicts_of(content) if isinstance(part.get("text"), str))
