@@ -1,4 +1,4 @@
-"""The command line: `llmws up`, `demo`, `service`, `status`, `stop`, `doctor`, `train-env`.
+"""The command line: `llmws up`, `demo`, `service`, `status`, `stop`, `keys`, `doctor`, …
 
 Each command imports what it needs when it runs, so that `llmws --help` is quick and a broken part does not break the
 doctor. An error is a line and its remedy on stderr; ``--debug`` shows where it came from.
@@ -90,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     hub.add_argument("--port", type=_port, help="instead of LLMWS_HUB_PORT")
     database = command("db", _upgrade_database, "bring a database server's tables up to date")
     database.add_argument("what", choices=["upgrade"], help="the service must not run meanwhile")
+    keys = command("keys", _keys, "tell which master keys encrypt the providers' keys, or make a new one")
+    keys.add_argument(
+        "what", choices=["status", "rotate"], help="`rotate` encrypts all of them anew; run it again at will"
+    )
+    keys.add_argument("--json", action="store_true", help="the same as data")
     command("stop", _stop, "end the service; answers are interrupted and kept, fine-tunes go on")
     doctor = command("doctor", _doctor, "tell what is installed, found, running, reachable; holds no secret")
     doctor.add_argument("--json", action="store_true", help="the same as data")
@@ -165,6 +170,44 @@ def _upgrade_database(arguments: argparse.Namespace) -> int:
 
     upgrade(Settings.from_environment().database_url)
     return 0
+
+
+def _keys(arguments: argparse.Namespace) -> int:
+    settings = Settings.from_environment()
+    told = asyncio.run(_ask_for_keys(settings, arguments.what))
+    if arguments.json:
+        print(json.dumps(told, indent=1))
+    else:
+        _show_keys(told)
+    return 0 if all(key["here"] for key in told["items"]) else 1
+
+
+async def _ask_for_keys(settings: Settings, what: str) -> dict[str, Any]:
+    """Through the service where one runs, else on what it left."""
+    from .client.api import Api
+    from .client.finding import Given, Local
+    from .service.master_keys import without_service
+
+    if not settings.url and not is_held(settings.data):
+        return await without_service(settings, what)
+    finder = Given(settings.url, settings.token) if settings.url else Local(settings)
+    api = Api(finder, await finder.address(start="never"))
+    try:
+        return await (api.rotate_master_keys() if what == "rotate" else api.master_keys())
+    finally:
+        await api.aclose()
+
+
+def _show_keys(told: dict[str, Any]) -> None:
+    place = "the setting LLMWS_MASTER_KEY" if told["configured"] else told["file"]
+    row("master keys", place if told["items"] else f"none yet; the first key of a provider makes {place}")
+    for key in told["items"]:
+        use = f"{key['id']} encrypts {key['keys']} key{'' if key['keys'] == 1 else 's'}"
+        row("", use + (", and new ones" if key["current"] else "" if key["here"] else ": it is missing"))
+    if "reencrypted" in told:
+        row("encrypted", f"{told['reencrypted']} anew, {told['unreadable']} that could not be read stay as they are")
+        for key in told["forgotten"]:
+            row("forgotten", f"{key}: a backup of the database from before needs it")
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

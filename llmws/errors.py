@@ -15,6 +15,7 @@
     │   ├── Conflict           409
     │   └── Unavailable        503: not now, later (still installing, shutting down)
     ├── ProviderError          a model server refused, broke off or kept silent
+    ├── MasterKeyError         a stored key cannot be read, or its master key not be used
     ├── StoreError             the database is damaged, locked or newer; the disk is full
     ├── DatasetError           a file, with the line that is wrong
     └── TrainingError          a fine-tune that cannot start, or did not end well
@@ -145,6 +146,11 @@ class ProviderError(Error):
     def __init__(self, message: str, *, retryable: bool = False, **more: Any) -> None:
         super().__init__(message, **more)
         self.retryable = retryable
+
+
+class MasterKeyError(Error):
+    code = "master_key"
+    status = 503
 
 
 class StoreError(Error):

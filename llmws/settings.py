@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,12 @@ class Settings:
     providers: Path | None = _setting(
         "LLMWS_PROVIDERS", "A TOML file with further providers, in the form of `llmws/providers/catalog.toml`."
     )
+    master_key: str | None = _setting(
+        "LLMWS_MASTER_KEY",
+        "What encrypts the providers' keys: 32 random bytes in base64, several separated by commas (the first encrypts,"
+        " all decrypt). Default: `master.key` in the data folder, made at first use.",
+        secret=True,
+    )
     training_environment: Path = _setting(
         "LLMWS_TRAINING_ENVIRONMENT",
         "The virtual environment that holds LLaMA-Factory. Default: the workspace's own with `-train` appended.",
@@ -100,17 +106,21 @@ class Settings:
             values["data"] = Path(environment["XDG_DATA_HOME"]) / "llmws"
         return cls(**values)
 
-    def to_environment(self) -> dict[str, str]:
+    def to_environment(self, *, of_service: bool = False) -> dict[str, str]:
         """The variables that give a child process these settings; another service's address and token are left out.
+
+        Args:
+            of_service: the child is the service, which alone gets the master key.
 
         Example:
             >>> Settings(port=9000, embedded=False).to_environment()["LLMWS_EMBEDDED"]
             '0'
         """
+        left_out = {"url", "token", "runner_token"} | (set() if of_service else {"master_key"})
         told = {
             setting.metadata["name"]: getattr(self, setting.name)
             for setting in fields(self)
-            if setting.name not in ("url", "token", "runner_token") and getattr(self, setting.name) is not None
+            if setting.name not in left_out and getattr(self, setting.name) is not None
         }
         return {name: str(int(value) if isinstance(value, bool) else value) for name, value in told.items()}
 
@@ -122,6 +132,11 @@ class Settings:
     def runs(self) -> Path:
         """The folder of run folders."""
         return self.run_folders or self.data / "runs"
+
+
+def forget_master_key(environment: MutableMapping[str, str] | None = None) -> None:
+    """Take the master key out of what the children of this process get."""
+    (os.environ if environment is None else environment).pop("LLMWS_MASTER_KEY", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,14 @@ class Api:
             async for event in http.events(response):
                 yield event.json()
 
+    async def master_keys(self) -> dict[str, Any]:
+        """GET /api/master-keys: which there are, and how many providers' keys each encrypts."""
+        return await self._request("GET", "/api/master-keys")
+
+    async def rotate_master_keys(self) -> dict[str, Any]:
+        """POST /api/master-keys/rotate: make a new one and encrypt every provider's key with it."""
+        return await self._request("POST", "/api/master-keys/rotate")
+
     # Chats
 
     async def chats(self, limit: int = 50, cursor: str | None = None, query: str | None = None) -> dict[str, Any]:

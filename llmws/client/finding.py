@@ -265,7 +265,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """The service's environment: ours, these settings, and nothing of another service's address and token."""
-    told = {**os.environ, **settings.to_environment(), "LLMWS_URL": "", "LLMWS_TOKEN": "", "PYTHONUNBUFFERED": "1"}
+    told = {**os.environ, **settings.to_environment(of_service=True), "LLMWS_URL": "", "LLMWS_TOKEN": ""}
+    told["PYTHONUNBUFFERED"] = "1"
     if not _installed():
         # A checkout on the caller's path only: the service must be the same llmws.
         told["PYTHONPATH"] = os.pathsep.join(filter(None, [str(_PACKAGE.parent), told.get("PYTHONPATH")]))

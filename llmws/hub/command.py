@@ -131,7 +131,7 @@ def _hub(settings: Settings, state: State, host: str, port: int) -> Iterator[sub
             stdout=output,
             stderr=output,
             cwd=state.hub,
-            env={**passed_on, **settings.to_environment(), "LLMWS_HUB_STATE": str(state.folder)},
+            env={**passed_on, **settings.to_environment(of_service=True), "LLMWS_HUB_STATE": str(state.folder)},
             start_new_session=True,
             umask=0o022,
         )

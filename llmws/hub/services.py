@@ -52,7 +52,7 @@ def services(
             "command": dropped(SERVICE, [sys.executable, "-P", "-m", "llmws.service"], low_ports=True),
             "cwd": str(state.service),
             "environment": {
-                **_environment(replace(settings, data=state.service, run_folders=state.runs)),
+                **_environment(replace(settings, data=state.service, run_folders=state.runs), of_service=True),
                 "HOME": str(state.service),
                 "LLMWS_RUNNER_TOKEN": token,
             },
@@ -80,6 +80,6 @@ def services(
     ]
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, *, of_service: bool = False) -> dict[str, str]:
     passed_on = {name: value for name, value in {**os.environ}.items() if name.upper() in PASSED_ON}
-    return {**passed_on, **settings.to_environment(), "PYTHONUNBUFFERED": "1"}
+    return {**passed_on, **settings.to_environment(of_service=of_service), "PYTHONUNBUFFERED": "1"}

@@ -26,12 +26,13 @@ from .. import __version__
 from .. import instance as instances
 from ..errors import Error, PortBusy, SettingsError
 from ..instance import API_VERSION, Instance
-from ..settings import DEFAULT_PORT, HubService, Settings, hub_service
+from ..settings import DEFAULT_PORT, HubService, Settings, forget_master_key, hub_service
 from ..store import Store
 from ..store import generations as kept_generations
 from .app import create_app, drain
 from .generations import interrupted
 from .hub_identity import HubIdentity
+from .redaction import LogFormatter
 
 LOG = logging.getLogger("llmws.service")
 _LOOPBACK = "127.0.0.1"
@@ -147,7 +148,9 @@ def _log(level: str) -> None:
     if level not in _LEVELS:
         raise SettingsError(f"LLMWS_LOG_LEVEL is {level!r}.", remedy=f"Set it to one of: {', '.join(_LEVELS)}.")
     others = level if level == "debug" else "warning"
-    logging.basicConfig(level=others.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(level=others.upper(), handlers=[handler])
     logging.getLogger("llmws").setLevel(level.upper())
 
 
@@ -164,6 +167,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, leave)
     try:
         settings = Settings.from_environment()
+        forget_master_key()
         _log(settings.log_level)
         hub = hub_service()
         settings = replace(settings, idle_exit_s=0.0) if hub is not None else settings

@@ -30,6 +30,7 @@ from . import (
     generations,
     grants,
     jobs,
+    master_keys,
     me,
     models,
     presence,
@@ -42,6 +43,7 @@ from .identity import Identity, LocalIdentity
 from .local_runner import LocalRunner
 from .progress import Feed
 from .scheduling import Scheduler
+from .secrets import MasterKeys
 
 ROUTERS = (
     chats,
@@ -53,6 +55,7 @@ ROUTERS = (
     generations,
     grants,
     jobs,
+    master_keys,
     me,
     models,
     presence,
@@ -95,6 +98,7 @@ def create_app(
     state = app.state
     state.settings, state.store, state.instance, state.leave = settings, store, instance, leave
     state.identity = identity
+    state.master_keys = MasterKeys(settings.data, settings.master_key)
     state.models = models.Registry(settings)
     state.generations = generations.Generations(store)
     state.tickets = tickets.Tickets.of(settings.data)
