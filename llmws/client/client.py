@@ -151,7 +151,7 @@ class Client:
             >>> message = client.chat("Name three moons.", model="echo")
             Name three moons.
             >>> message.text, message.cost
-            ('Name three moons.', None)
+            ('Name three moons.', 0.0)
         """
         wanted, how = self.model(model), chosen(parameters, choices)
         messages = [Message.user(prompt)] if isinstance(prompt, str) else list(prompt)

@@ -12,6 +12,7 @@ import resource
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,10 +55,11 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int | None = None)
     with _alone(state), polite_end():
         proxy.command(state.folder)
         _check_free(host, port)
-        with _compiling(), _hub(settings, state, host, port) as process:
+        with _hub(settings, state, host, port) as process:
             _wait_for(process, state, host, port)
             _show(state, host, port, first.link(state.hub))
-            code = process.wait()
+            with _compiling():
+                code = process.wait()
         raise ServiceError(f"JupyterHub ended with exit code {code}.", remedy=f"Its log is {state.log}.")
     _show_farewell()
     return 0
@@ -145,12 +147,13 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL")
 
 @contextlib.contextmanager
 def _compiling() -> Iterator[None]:
-    """Have Python keep what it compiles, meanwhile: see `compiling`."""
+    """Have Python keep what it compiles, meanwhile: people's accounts may not, and each start would do it again."""
     if not is_isolated():
         yield
         return
+    folders = (sysconfig.get_path("purelib"), str(Path(__file__).resolve().parent.parent))
     with subprocess.Popen(
-        ["nice", "-n", "19", sys.executable, "-P", "-m", "llmws.hub.compiling"],
+        ["nice", "-n", "19", sys.executable, "-P", "-m", "compileall", "-qq", *folders],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ It runs in the foreground and says what it does on stderr; `client.connect` and 
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -28,9 +27,7 @@ from ..errors import Error, PortBusy, SettingsError
 from ..instance import API_VERSION, Instance
 from ..settings import DEFAULT_PORT, HubService, Settings, forget_master_key, hub_service
 from ..store import Store
-from ..store import generations as kept_generations
 from .app import create_app, drain
-from .generations import interrupted
 from .hub_identity import HubIdentity
 from .redaction import LogFormatter
 
@@ -97,7 +94,6 @@ def serve(
         try:
             listener = _listen(hub.port if hub is not None else settings.port)
             instance = _instance(listener.getsockname()[1], hub.prefix if hub is not None else "")
-            asyncio.run(store.write(kept_generations.interrupt_running, interrupted))
             server = Server(settings, store, instance, hub)
             hold.publish(instance)
             LOG.info("listening on %s, data in %s", instance.url, settings.data)

@@ -34,12 +34,14 @@ from . import (
     me,
     models,
     presence,
+    prices,
     runners,
     status,
     tickets,
     training,
 )
 from .identity import Identity, LocalIdentity
+from .ledger import Ledger
 from .local_runner import LocalRunner
 from .progress import Feed
 from .scheduling import Scheduler
@@ -59,6 +61,7 @@ ROUTERS = (
     me,
     models,
     presence,
+    prices,
     runners,
     status,
     tickets,
@@ -100,7 +103,9 @@ def create_app(
     state.identity = identity
     state.master_keys = MasterKeys(settings.data, settings.master_key)
     state.models = models.Registry(settings)
-    state.generations = generations.Generations(store)
+    state.prices = prices.Prices(store)
+    state.ledger = Ledger(store, state.prices)
+    state.generations = generations.Generations(store, state.ledger)
     state.tickets = tickets.Tickets.of(settings.data)
     state.runner, state.feed = runner, Feed()
     state.bases, state.datasets = training.Bases(settings), datasets.Datasets(settings)
@@ -134,6 +139,7 @@ def _is_busy(app: FastAPI) -> bool:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
+    await state.ledger.start(generations.interrupted)
     await state.adapters.restore()
     await state.models.start()
     tasks = [asyncio.create_task(part.run()) for part in (state.scheduler, state.runner) if part is not None]

@@ -20,14 +20,11 @@ from fastapi.responses import JSONResponse, Response
 from ..errors import StoreError, from_dict
 from ..messages import StreamEvent, assemble
 from ..providers.base import CompletionRequest
-from ..store import Store
-from ..store import usage as kept_usage
 from . import events
 from .access import Chatter, Reader
 from .event_log import EventLog
-from .generations import usage_row
-from .here import TheStore
-from .metering import Call, Origin, Receipt, metered
+from .ledger import Ledger, TheLedger
+from .metering import Call, Origin, Receipt, metered, usage_row
 from .models import TheModels
 from .openai_wire import Answer, ChatCompletion
 
@@ -50,7 +47,7 @@ async def list_models(person: Reader, models: TheModels) -> dict[str, Any]:
 
 @router.post("/chat/completions", response_model=None)
 async def complete(
-    asked: ChatCompletion, request: Request, person: Chatter, models: TheModels, store: TheStore
+    asked: ChatCompletion, request: Request, person: Chatter, models: TheModels, ledger: TheLedger
 ) -> Response:
     """Ask a model, as OpenAI's chat completions do."""
     chosen = models.choose(asked.model)
@@ -61,19 +58,19 @@ async def complete(
     include_usage = asked.stream_options is not None and asked.stream_options.include_usage
     answer = Answer(request.state.request_id, asked.model, int(time.time()), include_usage)
     if not asked.stream:
-        async with _asked(call, store) as log:
+        async with _asked(call, ledger) as log:
             said = [event async for batch in log.follow(0, events.SILENCE_S) for _, event in batch]
         _raise_failure(said)
         return JSONResponse(answer.whole(assemble(said)))
-    stream = _stream(call, store, answer)
+    stream = _stream(call, ledger, answer)
     # The status is settled by what comes first: a provider that refuses is an HTTP error, as it is at the provider.
     first = await anext(stream)
     return events.respond(_behind(first, stream))
 
 
-async def _stream(call: Call, store: Store, answer: Answer) -> AsyncGenerator[list[bytes], None]:
+async def _stream(call: Call, ledger: Ledger, answer: Answer) -> AsyncGenerator[list[bytes], None]:
     began = False
-    async with _asked(call, store) as log:
+    async with _asked(call, ledger) as log:
         async for batch in log.follow(0, events.SILENCE_S):
             told = [event for _, event in batch]
             if not began and all(event.type in ("start", "usage") for event in told):
@@ -103,13 +100,13 @@ async def _behind(first: list[bytes], rest: AsyncGenerator[list[bytes], None]) -
 
 
 @asynccontextmanager
-async def _asked(call: Call, store: Store) -> AsyncIterator[EventLog]:
+async def _asked(call: Call, ledger: Ledger) -> AsyncIterator[EventLog]:
     """The events of `call` while it runs; leaving the block hangs up on the model, and still settles."""
     log = EventLog()
 
     async def run() -> None:
         try:
-            await metered(call, log.append, partial(_settle, store))
+            await metered(call, ledger, log.append, partial(_settle, ledger))
         except StoreError as problem:
             # What it used could not be kept, so its end is not told as if it had been.
             log.append(
@@ -128,8 +125,9 @@ async def _asked(call: Call, store: Store) -> AsyncIterator[EventLog]:
         await asyncio.wait({task})
 
 
-async def _settle(store: Store, receipt: Receipt, tail: list[StreamEvent]) -> list[StreamEvent]:
-    await store.write(kept_usage.add, usage_row(receipt))
+async def _settle(ledger: Ledger, receipt: Receipt, tail: list[StreamEvent]) -> list[StreamEvent]:
+    if (row := usage_row(receipt)) is not None:
+        await ledger.keep(row)
     return tail
 
 

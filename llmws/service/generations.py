@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -21,7 +22,7 @@ from pydantic import Field, with_config
 from sqlalchemy import Connection
 
 from ..errors import StoreError, Unavailable
-from ..messages import FinishReason, Message, Parameters, StreamEvent, assemble
+from ..messages import FinishReason, Message, Parameters, StreamEvent, Usage, assemble
 from ..providers.base import CompletionRequest
 from ..store import Store
 from ..store import generations as kept
@@ -34,7 +35,8 @@ from .bodies import STRICT, GivenMessage, GivenParameters, Name
 from .event_log import EventLog
 from .here import CreatedId, TheStore, here
 from .identity import Person
-from .metering import Call, Origin, Receipt, estimate_tokens, metered
+from .ledger import Ledger
+from .metering import Call, Origin, Receipt, estimate_tokens, metered, usage_row
 from .models import Chosen, TheModels
 
 LOG = logging.getLogger("llmws.service")
@@ -68,8 +70,9 @@ class Live:
 class Generations:
     """All that run, and those that just ended."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ledger: Ledger) -> None:
         self._store = store
+        self._ledger = ledger
         self._live: dict[str, Live] = {}
         self._closing = False
 
@@ -138,10 +141,11 @@ class Generations:
 
     async def _run(self, live: Live, call: Call) -> None:
         flushing = asyncio.create_task(self._flush(live))
-        unsaved: list[tuple[Message, UsageRow]] = []
+        unsaved: list[tuple[Message, UsageRow | None]] = []
         try:
             await metered(
                 call,
+                self._ledger,
                 publish=live.log.append,
                 settle=partial(self._settle, live, flushing, unsaved),
                 stopped=lambda: live.stopped or "interrupted",
@@ -178,7 +182,7 @@ class Generations:
         self,
         live: Live,
         flushing: asyncio.Task[None],
-        unsaved: list[tuple[Message, UsageRow]],
+        unsaved: list[tuple[Message, UsageRow | None]],
         receipt: Receipt,
         tail: list[StreamEvent],
     ) -> list[StreamEvent]:
@@ -197,7 +201,7 @@ class Generations:
             return [event for event in tail if event.type == "usage"] + [told, replace(tail[-1], finish_reason="error")]
         return tail
 
-    async def _save_later(self, id: str, message: Message, used: UsageRow) -> None:
+    async def _save_later(self, id: str, message: Message, used: UsageRow | None) -> None:
         pause_s = 1.0
         while True:
             await asyncio.sleep(pause_s)
@@ -208,9 +212,13 @@ class Generations:
                 pause_s = min(pause_s * 2, 60.0)
 
 
-def interrupted(generation: Generation, message: Message) -> UsageRow:
+def interrupted(ledger: Ledger, generation: Generation, message: Message) -> UsageRow:
     """What a generation used that a crash broke off, as far as that can be told."""
     reasoning_tokens = estimate_tokens(message.reasoning)
+    output_tokens = reasoning_tokens + estimate_tokens(message.text)
+    used = Usage(output_tokens=output_tokens, reasoning_tokens=reasoning_tokens, source="estimate")
+    at = time.time()
+    bill = ledger.bill(generation.model, used, at)
     return UsageRow(
         generation.owner,
         provider=generation.provider,
@@ -218,31 +226,11 @@ def interrupted(generation: Generation, message: Message) -> UsageRow:
         purpose=generation.purpose,
         outcome="interrupted",
         generation_id=generation.id,
-        output_tokens=reasoning_tokens + estimate_tokens(message.text),
-        reasoning_tokens=reasoning_tokens,
-        source="estimate",
-    )
-
-
-def usage_row(receipt: Receipt, generation_id: str | None = None) -> UsageRow:
-    """What a call used, as it is kept."""
-    call = receipt.call
-    used = asdict(receipt.usage)
-    del used["cache_write_1h_tokens"]  # has no column of its own yet
-    return UsageRow(
-        call.person.name,
-        provider=call.provider_id,
-        model=call.model,
-        purpose=call.origin.purpose,
-        outcome=receipt.finish_reason,
-        generation_id=generation_id,
-        first_token_s=receipt.timing.first_token_s,
-        total_s=receipt.timing.total_s,
-        cost=receipt.cost,
-        currency=receipt.currency,
-        notebook=call.origin.notebook,
-        cell=call.origin.cell,
-        **used,
+        cost=bill.cost,
+        currency=bill.currency,
+        price=bill.price,
+        created_at=at,
+        **asdict(used),
     )
 
 

@@ -1,8 +1,8 @@
 """The one path on which a model is called: authorised, reserved, sent, and settled whatever happened.
 
 It turns what a provider yields into the stream that others may rely on: `start` first, then the answer as it comes, and
-at the end usage, error and `end` together, once what the call used is kept. Who the provider is, and where things are
-kept, is not known here.
+at the end usage, error and `end` together, once what the call used is kept. What a call costs, and whether it may be,
+is the ledger's to say; who the provider is, and where things are kept, is not known here.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from typing import Any, Protocol
 
 from ..errors import Error, ProviderError
 from ..messages import FinishReason, Message, StreamEvent, Timing, Usage
 from ..providers.base import CompletionRequest, Provider
+from ..store.usage import UsageRow
 from . import access
 from .identity import Person
 
@@ -41,7 +43,8 @@ class Call:
     """One call to a model: for whom, of which model (as the workspace names it), and what is asked.
 
     `turn` is entered before the model is asked: a semaphore there makes calls wait for each other, which does not count
-    as time that the model took.
+    as time that the model took. `ask` asks for something else than an answer to `request`, which is then only what the
+    call is estimated by (its messages are the input, `max_tokens` the output: 0 for embeddings).
     """
 
     person: Person
@@ -53,18 +56,68 @@ class Call:
     action: str = "chat"
     warnings: tuple[StreamEvent, ...] = ()
     turn: AbstractAsyncContextManager[Any] = nullcontext()
+    ask: Callable[[], AsyncGenerator[StreamEvent, None]] | None = None
+
+    def stream(self) -> AsyncGenerator[StreamEvent, None]:
+        return self.provider.stream(self.request) if self.ask is None else self.ask()
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a call costs: None where the model is unpriced, never 0. `price` is what was applied, in a line."""
+
+    cost: Decimal | None = None
+    currency: str | None = None
+    price: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a call came to. `cost` is None where the model is unpriced, never 0."""
+    """What a call came to.
+
+    Args:
+        answered_by: the model that answered, by its id in the workspace: another than was asked where one stepped in.
+        refused: it was not sent, because it may not be, or was stopped before its turn; it used nothing.
+        error: the code of what went wrong.
+        at: when it ended, as epoch seconds.
+    """
 
     call: Call
     usage: Usage
     timing: Timing
     finish_reason: FinishReason
-    cost: float | None = None
-    currency: str | None = None
+    answered_by: str
+    bill: Bill = Bill()
+    refused: bool = False
+    error: str | None = None
+    at: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class Hold:
+    """What is held back for a call that runs: the most that it may use, as far as that can be told.
+
+    `tokens` are 0, and `cost` is None, where no limit asked for them; `warnings` are for whom the call is made.
+    """
+
+    call: Call
+    tokens: int = 0
+    cost: Decimal | None = None
+    currency: str = ""
+    warnings: tuple[StreamEvent, ...] = ()
+
+
+class Book(Protocol):
+    """What the path asks of the ledger (`ledger.Ledger`)."""
+
+    async def reserve(self, call: Call) -> Hold:
+        """Hold back what the call may come to, or raise the `Error` that says why it may not be."""
+
+    def bill(self, answered_by: str, usage: Usage, at: float) -> Bill:
+        """What `usage` costs of the model that answered."""
+
+    def settle(self, hold: Hold, receipt: Receipt) -> None:
+        """Give back what was held, and count what was used instead; called once for each hold, whatever happened."""
 
 
 Settle = Callable[[Receipt, list[StreamEvent]], Awaitable[list[StreamEvent]]]
@@ -72,6 +125,7 @@ Settle = Callable[[Receipt, list[StreamEvent]], Awaitable[list[StreamEvent]]]
 
 async def metered(
     call: Call,
+    ledger: Book,
     publish: Callable[[StreamEvent], None],
     settle: Settle,
     stopped: Callable[[], FinishReason] = lambda: "cancelled",
@@ -83,12 +137,14 @@ async def metered(
         stopped: why this task was cancelled, if it was.
     """
     meter = _Meter(call)
+    hold: Hold | None = None
     publish(StreamEvent("start", model=call.model))
     try:
-        _reserve(call)
-        for warning in call.warnings:
-            publish(warning)
+        access.require(call.person, call.action)
         async with call.turn:
+            hold = await ledger.reserve(call)
+            for warning in (*call.warnings, *hold.warnings):
+                publish(warning)
             await meter.run(publish)
     except asyncio.CancelledError:
         meter.finish_reason = stopped()
@@ -98,14 +154,39 @@ async def metered(
         LOG.exception("provider %s failed in a way it should not", call.provider.name)
         meter.fail(ProviderError(f"The provider failed unexpectedly ({type(problem).__name__}).", remedy="Try again."))
     finally:
-        receipt, tail = meter.receipt()
-        for event in await settle(receipt, tail):
+        receipt = meter.receipt(ledger, refused=hold is None)
+        if hold is not None:
+            # Before it is kept: the next call is to find it counted, and what was spent is, kept or not.
+            ledger.settle(hold, receipt)
+        for event in await settle(receipt, meter.tail(receipt)):
             publish(event)
 
 
-def _reserve(call: Call) -> None:
-    """Refuse what may not be; budgets and limits are checked, and held, here."""
-    access.require(call.person, call.action)
+def usage_row(receipt: Receipt, generation_id: str | None = None) -> UsageRow | None:
+    """What a call used, as it is kept; None where it was refused before it was sent."""
+    if receipt.refused:
+        return None
+    call, bill = receipt.call, receipt.bill
+    return UsageRow(
+        call.person.name,
+        provider=call.provider_id,
+        model=call.model,
+        purpose=call.origin.purpose,
+        outcome=receipt.finish_reason,
+        generation_id=generation_id,
+        first_token_s=receipt.timing.first_token_s,
+        total_s=receipt.timing.total_s,
+        cost=bill.cost,
+        currency=bill.currency,
+        price=bill.price,
+        notebook=call.origin.notebook,
+        cell=call.origin.cell,
+        groups=tuple(sorted(call.person.groups)),
+        answered_by=receipt.answered_by,
+        error=receipt.error,
+        created_at=receipt.at,
+        **asdict(receipt.usage),
+    )
 
 
 class _Meter:
@@ -120,17 +201,19 @@ class _Meter:
         self._reasoning_s: float | None = None
         self._usage: Usage | None = None
         self._error: StreamEvent | None = None
+        self._answered_by = call.model
         self._reached = False
         self._characters = 0
         self._spoken: dict[str, list[str]] = {"reasoning": [], "text": [], "tool_call": []}
 
     async def run(self, publish: Callable[[StreamEvent], None]) -> None:
         self._begun = time.monotonic()
-        async with aclosing(self._call.provider.stream(self._call.request)) as events:
+        async with aclosing(self._call.stream()) as events:
             async for event in events:
                 self._reached = True
                 match event.type:
                     case "start":
+                        self._answered_by = str(event.data.get("answered_by") or self._call.model)
                         continue
                     case "usage":
                         self._usage = event.usage
@@ -158,17 +241,26 @@ class _Meter:
             data["details"] = problem.details
         self._error = self._error or StreamEvent("error", text=problem.message, data=data)
 
-    def receipt(self) -> tuple[Receipt, list[StreamEvent]]:
-        """What the call came to, and the end of its stream."""
-        now = time.monotonic()
+    def receipt(self, ledger: Book, *, refused: bool) -> Receipt:
+        """What the call came to."""
+        now, at = time.monotonic(), time.time()
         self._reasoned_until(now)
         timing = Timing(self._first_token_s, self._reasoning_s, now - self._begun)
-        receipt = Receipt(self._call, self._usage or self._estimate(), timing, self.finish_reason)
+        usage = self._usage or self._estimate()
+        bill = Bill() if refused else ledger.bill(self._answered_by, usage, at)
+        code = str(self._error.data.get("code", ""))[:64] if self._error is not None else None
+        return Receipt(
+            self._call, usage, timing, self.finish_reason, self._answered_by, bill, refused, code or None, at
+        )
+
+    def tail(self, receipt: Receipt) -> list[StreamEvent]:
+        """The end of the stream."""
         tail = [StreamEvent("usage", usage=receipt.usage)]
         if self._error is not None:
             tail.append(self._error)
-        end = StreamEvent("end", finish_reason=receipt.finish_reason, timing=timing, cost=None)
-        return receipt, [*tail, end]
+        cost = None if receipt.bill.cost is None else float(receipt.bill.cost)
+        end = StreamEvent("end", finish_reason=receipt.finish_reason, timing=receipt.timing)
+        return [*tail, replace(end, cost=cost, currency=receipt.bill.currency)]
 
     def _measure(self, event: StreamEvent) -> None:
         now = time.monotonic()

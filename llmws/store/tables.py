@@ -4,12 +4,14 @@ What is here is today's shape; how an older database gets there stands in `migra
 
 Two references are not foreign keys because they would close a circle, which PostgreSQL cannot create in one step:
 `chats.head_id` and `messages.generation_id`. `usage` refers to nothing: what was spent outlives what it was spent on.
+Money is no double: sums of doubles depend on their order, see `amounts.py`.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -23,6 +25,8 @@ from sqlalchemy import (
     UniqueConstraint,
     literal_column,
 )
+
+from .amounts import Amount, Names
 
 # Names that do not depend on the database, so that a migration can drop a constraint by its name.
 metadata = MetaData(
@@ -117,12 +121,79 @@ usage = Table(
     Column("first_token_s", Double),
     Column("total_s", Double),
     Column("outcome", String(32), nullable=False),
-    Column("cost", Double),
     Column("currency", String(8)),
     Column("notebook", Text),
     Column("cell", Text),
     Column("created_at", Double, nullable=False),
+    Column("groups", Names, nullable=False, server_default="[]"),
+    Column("answered_by", _NAME, nullable=False, server_default=""),
+    Column("error", String(64)),
+    Column("cache_write_1h_tokens", Integer, nullable=False, server_default="0"),
+    Column("price", Text),
+    Column("cost", Amount),
     Index(None, "owner", "created_at", "id"),
+    Index(None, "created_at", "id"),
+)
+
+# The sums of `usage` by the hour (since 1970, UTC) and all that they are asked by; `id` is a digest of these.
+usage_hours = Table(
+    "usage_hours",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("hour", Integer, nullable=False),
+    Column("owner", _NAME, nullable=False),
+    Column("groups", Names, nullable=False),
+    Column("provider", _NAME, nullable=False),
+    Column("model", _NAME, nullable=False),
+    Column("answered_by", _NAME, nullable=False),
+    Column("purpose", _NAME, nullable=False),
+    Column("currency", String(8), nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("cost", Amount, nullable=False),
+    Column("unpriced_calls", BigInteger, nullable=False),
+    Column("estimated_calls", BigInteger, nullable=False),
+    Index(None, "hour"),
+    Index(None, "owner", "hour"),
+)
+
+prices = Table(
+    "prices",
+    metadata,
+    Column("model", _NAME, primary_key=True),
+    Column("body", JSON, nullable=False),
+    Column("set_by", _NAME, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+exchange_rates = Table(
+    "exchange_rates",
+    metadata,
+    Column("currency", String(8), primary_key=True),
+    Column("into", String(8), primary_key=True),
+    Column("valid_from", String(10), primary_key=True),
+    Column("rate", String(32), nullable=False),
+    Column("set_by", _NAME, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("model", _NAME, nullable=False),
+    Column("unit", String(16), nullable=False),
+    Column("period", String(16)),
+    Column("soft", Double),
+    Column("hard", Double),
+    Column("forbid_unpriced", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
 )
 
 jobs = Table(

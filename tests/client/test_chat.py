@@ -47,7 +47,7 @@ def test_an_answer_is_written_and_returned(client: Client, capsys: pytest.Captur
     assert message.text == "Why is the sky blue?"
     assert message.finish_reason == "stop"
     assert message.usage is not None
-    assert message.cost is None
+    assert (message.cost, message.currency) == (0.0, "USD"), "the echo is free, which is not the same as unpriced"
 
 
 def test_it_is_written_while_it_comes(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

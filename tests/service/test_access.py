@@ -76,7 +76,7 @@ def rules(dependant: Dependant) -> list[Rule | Open]:
 
 def test_every_route_states_an_access_rule(app: FastAPI) -> None:
     found = list(routes(app))
-    assert {route.path for route in found} >= set(app.openapi()["paths"])
+    assert {route.path.replace(":path}", "}") for route in found} >= set(app.openapi()["paths"])
     for route in found:
         stated = rules(route.dependant)
         assert len(stated) == 1, f"{route.path} states {stated}"

@@ -26,6 +26,7 @@ from llmws.service.metering import Call, Receipt, metered
 from llmws.settings import Settings
 from llmws.store import Store
 
+from .free_ledger import FreeLedger
 from .harness import Api, Process, Running, running_service, wait_for
 from .model_server import ModelServer, model_server
 from .test_access import People, by
@@ -168,7 +169,7 @@ async def test_waiting_for_its_turn_is_no_time_of_the_model() -> None:
 
     request = CompletionRequest("echo", (Message.user("Hi"),))
     call = Call(Person("ada", frozenset({"chat"})), "echo", "echo", Echo(), request, turn=turn)
-    await metered(call, lambda event: None, settle)
+    await metered(call, FreeLedger(), lambda event: None, settle)
     assert turn.came
     assert receipts[0].timing.total_s <= time.monotonic() - turn.came
 

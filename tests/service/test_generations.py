@@ -195,10 +195,11 @@ def test_what_a_call_used_is_kept_before_its_end_is_told(service: Running, setti
         if event.type == "usage":
             assert event.usage is not None
     with sqlite3.connect(settings.data / "llmws.db") as database:
-        columns = "owner, provider, model, purpose, input_tokens, output_tokens, source, outcome, cost, notebook, cell"
+        columns = "owner, provider, model, purpose, input_tokens, output_tokens, source, outcome, cost, currency"
+        columns += ", notebook, cell"
         row = database.execute(f"SELECT {columns} FROM usage").fetchall()
     account = service.get("/api/status")["service"]["account"]
-    assert row == [(account, "echo", "echo", "judge", 3, 3, "provider", "stop", None, "/home/ä/n.ipynb", "c1")]
+    assert row == [(account, "echo", "echo", "judge", 3, 3, "provider", "stop", 0, "USD", "/home/ä/n.ipynb", "c1")]
 
 
 def test_usage_error_and_end_come_last_and_in_this_order(service: Running) -> None:

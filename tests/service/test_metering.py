@@ -13,7 +13,9 @@ from llmws.messages import Message, StreamEvent, Usage, assemble
 from llmws.providers.base import CompletionRequest, ModelInfo
 from llmws.service import metering
 from llmws.service.identity import Person
-from llmws.service.metering import Call, Receipt, metered
+from llmws.service.metering import Call, Receipt, metered, usage_row
+
+from .free_ledger import FreeLedger
 
 ADA = Person("ada", frozenset({"chat"}))
 TEXT = StreamEvent("text", text="four letters")
@@ -58,7 +60,7 @@ async def run(*script: StreamEvent | BaseException, person: Person = ADA) -> tup
         return tail
 
     request = CompletionRequest("m", (Message.user("What is this?"),))
-    await metered(Call(person, "local/m", "local", provider, request), published.append, settle)
+    await metered(Call(person, "local/m", "local", provider, request), FreeLedger(), published.append, settle)
     assert provider.closed or not provider.asked
     assert len(receipts) == 1
     return published, receipts[0]
@@ -70,7 +72,8 @@ async def test_usage_is_held_back_to_the_end_and_the_workspace_s_own_name_is_tol
     assert [event.type for event in events] == ["start", "text", "usage", "end"]
     assert events[0].model == "local/m"
     assert receipt.usage == used
-    assert receipt.cost is None
+    assert receipt.bill.cost is None
+    assert receipt.answered_by == "local/m"
     assert receipt.timing.first_token_s is not None
     assert receipt.timing.total_s is not None
     assert receipt.timing.first_token_s <= receipt.timing.total_s
@@ -113,7 +116,8 @@ async def test_who_may_not_chat_is_refused_before_anything_is_sent() -> None:
     events, receipt = await run(TEXT, END, person=Person("eve"))
     assert [event.type for event in events] == ["start", "usage", "error", "end"]
     assert assemble(events).error is not None
-    assert receipt.usage == Usage(source="estimate")
+    assert receipt.refused
+    assert usage_row(receipt) is None
 
 
 async def test_a_cancelled_call_is_settled_with_what_was_said() -> None:
@@ -137,7 +141,7 @@ async def test_a_cancelled_call_is_settled_with_what_was_said() -> None:
 
     provider = Endless()
     call = Call(ADA, "local/m", "local", provider, CompletionRequest("m", (Message.user("Hi"),)))
-    task = asyncio.create_task(metered(call, published.append, settle, stopped=lambda: "interrupted"))
+    task = asyncio.create_task(metered(call, FreeLedger(), published.append, settle, stopped=lambda: "interrupted"))
     await spoke.wait()
     task.cancel()
     await task

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 from llmws.store import Store, usage
 from llmws.store.usage import UsageRow
 
@@ -8,7 +10,8 @@ async def test_calls_are_listed_newest_first_for_their_owner_only(store: Store) 
     for number in range(5):
         row = UsageRow("ada", "echo", "echo", "gateway", "stop", output_tokens=number, created_at=float(number))
         await store.write(usage.add, row)
-    mine = UsageRow("eve", "deepseek", "chat", "chat", "error", cost=0.25, currency="CNY", cell="c1", total_s=1.5)
+    spent = {"cost": Decimal("0.250000000001"), "currency": "CNY", "groups": ("a", "b"), "error": "provider"}
+    mine = UsageRow("eve", "deepseek", "chat", "chat", "error", cell="c1", total_s=1.5, **spent)
     await store.write(usage.add, mine)
     first, cursor = await store.read(usage.page, "ada", limit=3)
     rest, end = await store.read(usage.page, "ada", limit=3, cursor=cursor)

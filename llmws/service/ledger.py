@@ -1,0 +1,98 @@
+"""The ledger: what a call costs, whether it may be, and what all calls came to.
+
+Everything that a call asks of it is answered from memory: prices, limits, and what was used so far, read once when the
+service starts. What is held back for running calls is in memory only; a service that was killed finds the calls that
+ran as interrupted generations, and settles them when it starts.
+
+Rows are kept many at a time: while some are being committed those that end meanwhile gather, and go together with the
+next commit, which so takes as long for hundreds as for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+from ..errors import Error
+from ..messages import Message, Usage
+from ..store import Store
+from ..store import generations as kept_generations
+from ..store import usage as kept
+from ..store.generations import Generation
+from ..store.usage import UsageRow
+from .here import here
+from .metering import Bill, Call, Hold, Receipt
+from .prices import Prices
+
+# What one commit takes; more would make those who wait for it wait long.
+_MOST_AT_ONCE = 1000
+
+
+class Ledger:
+    """One for the service; `start` it before it is asked."""
+
+    def __init__(self, store: Store, prices: Prices) -> None:
+        self.prices = prices
+        self._store = store
+        self._waiting: list[tuple[UsageRow, asyncio.Future[None]]] = []
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def start(self, interrupted: Callable[[Ledger, Generation, Message], UsageRow]) -> None:
+        """Settle what a crash broke off, and read what was used so far.
+
+        Args:
+            interrupted: says what a generation used that was broken off.
+        """
+        await self.prices.load()
+        await self._store.write(kept_generations.interrupt_running, partial(interrupted, self))
+
+    async def reserve(self, call: Call) -> Hold:
+        return Hold(call)
+
+    def bill(self, answered_by: str, usage: Usage, at: float) -> Bill:
+        """What `usage` costs of the model that answered, when the call ended at `at`."""
+        price = self.prices.find(answered_by, at=at)
+        if price is None:
+            return Bill()
+        return Bill(price.cost(usage, at), price.currency, price.told)
+
+    def settle(self, hold: Hold, receipt: Receipt) -> None:
+        """Give back what was held, and count what was used instead."""
+
+    async def keep(self, row: UsageRow) -> None:
+        """Keep a row; returns once it is committed, and raises the `StoreError` why it cannot be.
+
+        It is kept also where who waits is cancelled.
+        """
+        kept_row = asyncio.get_running_loop().create_future()
+        self._waiting.append((row, kept_row))
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep_all(), name="usage rows")
+        await asyncio.shield(kept_row)
+
+    async def _keep_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+                await self._keep_batch(batch)
+        finally:
+            self._keeping = None
+
+    async def _keep_batch(self, batch: list[tuple[UsageRow, asyncio.Future[None]]]) -> None:
+        try:
+            await self._store.write(kept.add_all, [row for row, _ in batch])
+        except Error as problem:
+            if len(batch) == 1:
+                batch[0][1].set_exception(problem)
+                return
+            # One that does not fit is not to take the others with it.
+            for one in batch:
+                await self._keep_batch([one])
+        else:
+            for _, kept_row in batch:
+                kept_row.set_result(None)
+
+
+TheLedger = Annotated[Ledger, here("ledger")]

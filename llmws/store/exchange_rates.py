@@ -1,0 +1,50 @@
+"""Exchange rates that an administrator set, each from a day on. Where there is none, nothing is converted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import Connection, delete, insert, select
+
+from . import tables
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRate:
+    """From `valid_from` on, one `currency` is `rate` of `into`."""
+
+    currency: str
+    into: str
+    valid_from: date
+    rate: Decimal
+    set_by: str = ""
+    updated_at: float = 0.0
+
+
+def put(connection: Connection, rate: ExchangeRate) -> ExchangeRate:
+    """Set it; one of the same day gives way."""
+    columns = tables.exchange_rates.c
+    row = {**asdict(rate), "valid_from": rate.valid_from.isoformat(), "rate": f"{rate.rate:f}"}
+    row["updated_at"] = time.time()
+    connection.execute(
+        delete(tables.exchange_rates).where(
+            columns.currency == rate.currency, columns.into == rate.into, columns.valid_from == row["valid_from"]
+        )
+    )
+    connection.execute(insert(tables.exchange_rates).values(row))
+    return ExchangeRate(**{**row, "valid_from": rate.valid_from, "rate": rate.rate})
+
+
+def all_of(connection: Connection) -> Sequence[ExchangeRate]:
+    """All of them, newest first."""
+    columns = tables.exchange_rates.c
+    order = (columns.valid_from.desc(), columns.currency, columns.into)
+    rows = connection.execute(select(tables.exchange_rates).order_by(*order)).mappings()
+    return [
+        ExchangeRate(**{**row, "valid_from": date.fromisoformat(row["valid_from"]), "rate": Decimal(row["rate"])})
+        for row in rows
+    ]
