@@ -52,7 +52,7 @@ class Answer:
         self.warnings = list(warnings)
         self._model = model
         self._failures = failures
-        self._splitter: ReasoningSplitter | None = ReasoningSplitter(opens_in_reasoning)
+        self._splitter = ReasoningSplitter(opens_in_reasoning)
         self._calls: dict[int | str, tuple[int, str]] = {}
         self._last_call: int | str = 0
         self._called = 0
@@ -85,8 +85,7 @@ class Answer:
         failure = failure or self._gave_up
         if not self.started:
             raise failure or self._failures.unreadable()
-        if self._splitter is not None:
-            yield from self._splitter.flush()
+        yield from self._splitter.flush()
         if self._usage is not None:
             yield StreamEvent("usage", usage=self._usage)
         if failure is not None:
@@ -105,27 +104,21 @@ class Answer:
         delta = dict_of(choice.get("delta") or choice.get("message"))
         # vLLM renamed the one to the other, and sends both for a while.
         if isinstance(reasoning := delta.get("reasoning_content") or delta.get("reasoning"), str) and reasoning:
-            yield from self._release()
+            yield from self._splitter.release()
             yield StreamEvent("reasoning", text=reasoning)
         for said in (delta.get("content"), delta.get("refusal")):
             if text := _text(said):
-                yield from [StreamEvent("text", text=text)] if self._splitter is None else self._splitter.feed(text)
+                yield from self._splitter.feed(text)
         for note in dicts_of(delta.get("annotations")):
             if url := dict_of(note.get("url_citation")).get("url"):
                 yield StreamEvent(
                     "citation", data={"url": str(url), "title": str(note["url_citation"].get("title", ""))}
                 )
         for call in dicts_of(delta.get("tool_calls")):
-            yield from self._release()
+            yield from self._splitter.release()
             yield self._call(call)
         if isinstance(reason := choice.get("finish_reason"), str) and reason:
             yield from self._note_finish(reason)
-
-    def _release(self) -> Iterator[StreamEvent]:
-        """The server tells reasoning, text and calls apart by itself: from here on, tags in the text are text."""
-        splitter, self._splitter = self._splitter, None
-        if splitter is not None:
-            yield from (event for event in splitter.flush() if event.text.strip())
 
     def _call(self, call: Mapping[str, Any]) -> StreamEvent:
         function = dict_of(call.get("function"))

@@ -42,6 +42,12 @@ class ReasoningSplitter:
             if event.text:
                 yield event
 
+    def release(self) -> Iterator[StreamEvent]:
+        """The server tells reasoning from text by itself: from here on, tags in the text are text."""
+        held = [event for event in self.flush() if event.text.strip()]
+        self._state, self._after_tag = "text", False
+        yield from held
+
     def flush(self) -> Iterator[StreamEvent]:
         """What was still held back when the stream ended."""
         held, self._held = self._held, ""

@@ -39,6 +39,7 @@ class Upstream:
     _parts: Sequence[bytes | asyncio.Event] = ()
     _then: str = "end"
     _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    _apart: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     def answers(
         self,
@@ -53,6 +54,10 @@ class Upstream:
         self._status, self._then = status, then
         self._headers = {"Content-Type": "text/event-stream", **(headers or {})}
         self._parts = [part.encode() if isinstance(part, str) else part for part in parts]
+
+    def answers_at(self, path: str, body: Any, status: int = 200) -> None:
+        """Answer each request to `path` with JSON, whatever the others get."""
+        self._apart[path] = (status, json.dumps(body).encode())
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -76,6 +81,11 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.received.append(Received(method, path, headers, json.loads(body) if body else None))
         self.asked.set()
+        if path in self._apart:
+            status, content = self._apart[path]
+            writer.write(b"HTTP/1.1 %d Scripted\r\nContent-Length: %d\r\n\r\n%b" % (status, len(content), content))
+            await writer.drain()
+            return True
 
         lines = [f"{name}: {value}" for name, value in {**self._headers, "Transfer-Encoding": "chunked"}.items()]
         writer.write("\r\n".join([f"HTTP/1.1 {self._status} Scripted", *lines, "", ""]).encode())
@@ -113,6 +123,16 @@ def chunk(delta: dict[str, Any] | None = None, finish_reason: str | None = None,
 
 
 DONE = "data: [DONE]\n\n"
+
+
+def happened(type: str, **more: Any) -> str:
+    """An event of a response, as OpenAI names them."""
+    return f"event: {type}\ndata: {json.dumps({'type': type, **more})}\n\n"
+
+
+def line(message: dict[str, Any] | None = None, **more: Any) -> str:
+    """A line of Ollama's own wire."""
+    return json.dumps({"model": "m", "message": {"role": "assistant", **(message or {})}, "done": False, **more}) + "\n"
 
 
 def ask(text: str = "Hello", *, model: str = "m", **parameters: Any) -> CompletionRequest:

@@ -75,3 +75,15 @@ def test_nothing_is_held_back_that_cannot_be_a_tag() -> None:
     assert [event.text for event in splitter.feed(" b")] == ["< b"]
     assert list(splitter.feed("</th")) == []
     assert [event.text for event in splitter.feed("e")] == ["</the"]
+
+
+@pytest.mark.parametrize(
+    ("before", "released"),
+    [("", []), ("\n", []), ("<thi", [("text", "<thi")]), ("<think>Hm</thi", [("reasoning", "</thi")])],
+)
+def test_once_the_server_tells_them_apart_a_tag_is_text(before: str, released: list[tuple[str, str]]) -> None:
+    splitter = ReasoningSplitter()
+    list(splitter.feed(before))
+    assert [(event.type, event.text) for event in splitter.release()] == released
+    later = [*splitter.feed(" <think>"), *splitter.release(), *splitter.feed("Yes"), *splitter.flush()]
+    assert [(event.type, event.text) for event in coalesce(later)] == [("text", " <think>Yes")]
