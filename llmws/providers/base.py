@@ -103,3 +103,25 @@ def error_event(error: ProviderError) -> StreamEvent:
     if error.details:
         data["details"] = error.details
     return StreamEvent("error", text=error.message, data=data)
+
+
+def invalid(message: str, remedy: str) -> ProviderError:
+    """A request that no provider of this wire could answer."""
+    return ProviderError(message, remedy=remedy, code="provider_invalid")
+
+
+def dropped(parameter: str, why: str) -> StreamEvent:
+    """The warning that a wish was not passed on.
+
+    Example:
+        >>> dropped("top_p", "this model does not take it").text
+        'top_p was not passed on: this model does not take it.'
+    """
+    return StreamEvent(
+        "warning", text=f"{parameter} was not passed on: {why}.", data={"code": "dropped", "parameter": parameter}
+    )
+
+
+def changed(parameter: str, how: str) -> StreamEvent:
+    """The warning that a wish was passed on as another."""
+    return StreamEvent("warning", text=f"{how}.", data={"code": "changed", "parameter": parameter})

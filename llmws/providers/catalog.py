@@ -6,13 +6,14 @@ Whose key opens it is not known here: `open_provider` is told.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..errors import ProviderError, SettingsError
 from ..http import AsyncClient
+from .anthropic_messages import AnthropicMessages, AnthropicQuirks
 from .base import Provider
 from .echo import Echo
 from .openai_chat import OpenAIChat, Quirks
@@ -21,17 +22,30 @@ CATALOG = Path(__file__).with_name("catalog.toml")
 
 
 @dataclass(frozen=True, slots=True)
+class NoQuirks:
+    """Of a wire that only one server speaks."""
+
+
+# A wire is a class and its quirks; `Vendor.wire` names it.
+_WIRES: dict[str, tuple[Callable[..., Provider], type]] = {
+    "openai_chat": (OpenAIChat, Quirks),
+    "anthropic_messages": (AnthropicMessages, AnthropicQuirks),
+    "echo": (Echo, NoQuirks),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Vendor:
     """A row of the catalogue; the fields are described in `catalog.toml`."""
 
     id: str
     name: str
-    wire: Literal["openai_chat", "echo"]
+    wire: Literal["openai_chat", "anthropic_messages", "echo"]
     base_url: str = ""
     needs_key: bool = True
     key_hint: str = ""
     docs: str = ""
-    quirks: Quirks = field(default_factory=Quirks)
+    quirks: Any = field(default_factory=NoQuirks)
 
 
 def load(path: Path | None = None) -> dict[str, Vendor]:
@@ -64,7 +78,8 @@ def open_provider(
         return Echo(vendor.name)
     if vendor.needs_key and not key:
         raise ProviderError(f"{vendor.name} wants a key.", remedy="Give it one in its settings.", code="provider_auth")
-    return OpenAIChat(vendor.name, base_url or vendor.base_url, key, quirks=vendor.quirks, client=client)
+    wire, _ = _WIRES[vendor.wire]
+    return wire(vendor.name, base_url or vendor.base_url, key, quirks=vendor.quirks, client=client)
 
 
 def _read(path: Path) -> dict[str, Vendor]:
@@ -82,22 +97,33 @@ def _read(path: Path) -> dict[str, Vendor]:
 def _vendor(name: str, row: Any, place: str) -> Vendor:
     if not isinstance(row, Mapping) or not isinstance(row.get("quirks", {}), Mapping):
         raise SettingsError(f"{place}: this is not a table.", remedy="Give each vendor a table of its own.")
-    quirks = _build(Quirks, row.get("quirks", {}), f"{place}, quirks")
+    _, kind = _WIRES.get(str(row.get("wire")), (None, NoQuirks))
+    quirks = _build(kind, row.get("quirks", {}), f"{place}, quirks")
     return _build(Vendor, {**row, "id": name, "quirks": quirks}, place)
 
 
 def _build(cls: Any, row: Mapping[str, Any], place: str) -> Any:
     """A `cls` of the values in `row`, each checked against the type of its field."""
     hints = get_type_hints(cls)
+    values = {}
     for name, value in row.items():
         if name not in hints:
-            raise SettingsError(f"{place}: {name!r} is not known.", remedy=f"It knows {', '.join(hints)}.")
+            raise SettingsError(f"{place}: {name!r} is not known.", remedy=f"It knows {', '.join(hints) or 'nothing'}.")
+        if (inner := _rows_of(hints[name])) and isinstance(value, list):
+            value = [_build(inner, it, f"{place}, {name}") if isinstance(it, Mapping) else it for it in value]
         if wanted := _misfit(value, hints[name]):
             raise SettingsError(f"{place}: {name} is {value!r}.", remedy=f"It must be {wanted}.")
+        values[name] = tuple(value) if isinstance(value, list) else value
     for name in (f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING):
         if name not in row:
             raise SettingsError(f"{place}: {name} is missing.", remedy="Add it.")
-    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
+    return cls(**values)
+
+
+def _rows_of(hint: Any) -> Any:
+    """The class of which `hint` wants a list of tables, if it does."""
+    inner = get_args(hint)[0] if get_origin(hint) is tuple else None
+    return inner if is_dataclass(inner) else None
 
 
 def _misfit(value: Any, hint: Any) -> str:
@@ -105,6 +131,10 @@ def _misfit(value: Any, hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "" if value in get_args(hint) else f"one of {', '.join(map(repr, get_args(hint)))}"
     if get_origin(hint) is tuple:
-        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return "" if fits else "a list of texts"
-    return "" if isinstance(value, hint) else {bool: "true or false"}.get(hint, "a text")
+        inner = get_args(hint)[0]
+        fits = isinstance(value, list) and all(isinstance(item, inner) for item in value)
+        return "" if fits else "a list of texts" if inner is str else "a list of tables"
+    if hint is Any:
+        return ""
+    fits = isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+    return "" if fits else {bool: "true or false", int: "a whole number"}.get(hint, "a text")

@@ -44,7 +44,7 @@ _SIGNS = {
     "provider_context_length": r"context[ _]?(length|size|window)|prompt (is )?too long|input (is too long|length)"
     r"|too many tokens|reduce the length|上下文|输入.{0,8}超",
     "provider_balance": r"insufficient[ _](account[ _])?(balance|quota|credit|fund)|balance.{0,20}insufficient"
-    r"|exceeded your current quota|arrearage|billing|payment required|out of credits|余额|欠费",
+    r"|exceeded your current quota|arrearage|billing|spend(ing)?[ _]limit|payment required|out of credits|余额|欠费",
     "provider_content_filter": r"content[ _](filter|policy|management)|data_?inspection_?failed|inappropriate content"
     r"|sensitive (content|information|word)|moderation|敏感",
     "provider_rate": r"rate[ _-]?limit|too many requests|throttl|\b[rt]pm\b|[rt]pm_|33650[12]|tokens per minute"
@@ -89,6 +89,7 @@ class Failures:
         name: what people call it.
         base_url: where it is; its scheme, host, port and path may be shown.
         api_key: what must never be shown.
+        tells_when: after too many requests it always says when to ask again; where it does not, money is what ran out.
 
     Example:
         >>> failures = Failures("DeepSeek", "https://api.deepseek.com", "sk-secret-0")
@@ -96,8 +97,9 @@ class Failures:
         The account at DeepSeek has no balance left: “No balance for [key]”.
     """
 
-    def __init__(self, name: str, base_url: str, api_key: str | None) -> None:
+    def __init__(self, name: str, base_url: str, api_key: str | None, *, tells_when: bool = False) -> None:
         url = urlsplit(base_url)
+        self._tells_when = tells_when
         address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
         self._words = {"name": name, "address": address, "host": url.hostname or address}
         self._keyed = bool(api_key)
@@ -123,24 +125,28 @@ class Failures:
         except (ValueError, RecursionError):
             # A page for people tells nothing that our own sentence does not.
             told = "" if body.lstrip().startswith("<") else body
-        error = self.told(told, model, status)
+        seconds = _retry_after_s(headers)
+        spent = status == 429 and seconds is None and self._tells_when
+        error = self.told(told, model, status, code="provider_balance" if spent else None)
+        if headers.get("x-should-retry") == "false":  # OpenAI's and Anthropic's
+            error.retryable = False
         if known := self.redact(request_id(headers)):
             error.details["request_id"] = known
-        if (seconds := _retry_after_s(headers)) is not None:
+        if seconds is not None:
             error.details["retry_after_s"] = seconds
             if error.retryable:
                 error.remedy = f"Wait {seconds:.0f} s, then ask again."
         return error
 
-    def told(self, told: Any, model: str, status: int | None = None) -> ProviderError:
-        """The failure that a server describes in `told`, the JSON of a body or of an event."""
+    def told(self, told: Any, model: str, status: int | None = None, code: str | None = None) -> ProviderError:
+        """The failure that a server describes in `told`, the JSON of a body or an event; `code` where it is known."""
         body = told if isinstance(told, dict) else {"message": told}
         inner = body.get("error") or body
         inner = inner if isinstance(inner, dict) else {"message": inner}
         word = _first(inner, "code", "error_code", "type")
         said = self.redact(str(_first(inner, "message", "msg", "error_msg", "detail") or ""))
         status = _status_in(word) if status is None else status
-        code = _code(status, f"{inner.get('type')} {word} {said}".lower())
+        code = code or _code(status, f"{inner.get('type')} {word} {said}".lower())
         sentence, remedy = _SENTENCES["no_key" if code == "provider_auth" and not self._keyed else code]
         error = self._error(code, sentence, remedy, model=repr(model))
         error.message += f": “{said.rstrip('.')}”." if said else "."
@@ -148,6 +154,8 @@ class Failures:
             error.details["status"] = status
         if word is not None:
             error.details["provider_code"] = self.redact(str(word))
+        if isinstance(parameter := inner.get("param"), str) and parameter:
+            error.details["parameter"] = self.redact(parameter)
         return error
 
     def network(self, error: HTTPError) -> ProviderError:

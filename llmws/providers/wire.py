@@ -72,6 +72,7 @@ class Server:
         client: one to share, which stays open; without it the server has its own, which goes where a laptop may.
         idle_s: seconds without a byte after which the server counts as gone; a keep-alive is a byte.
         first_token_s: seconds within which an answer must begin, whatever keep-alives come. None waits for ever.
+        tells_when: see `Failures`.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Server:
         api_key: str | None = None,
         *,
         key_header: str = "Authorization",
+        tells_when: bool = False,
         headers: Mapping[str, str] | None = None,
         pasted: tuple[str, ...] = (),
         client: AsyncClient | None = None,
@@ -90,7 +92,7 @@ class Server:
         api_key = _checked_key(name, api_key or "")
         self.name = name
         self.base_url = _checked_url(name, base_url, pasted)
-        self.failures = Failures(name, self.base_url, api_key)
+        self.failures = Failures(name, self.base_url, api_key, tells_when=tells_when)
         self._headers = dict(headers or {})
         if api_key:
             self._headers[key_header] = f"Bearer {api_key}" if key_header == "Authorization" else api_key

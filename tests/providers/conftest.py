@@ -27,7 +27,9 @@ class Received:
 
 @dataclass
 class Upstream:
-    """The server. `answers` says what the next requests get; `received`, `asked` and `hung_up` say what happened."""
+    """The server. `answers` says what the next requests get, `refuses` and `tells` what each of the next gets before;
+    `received`, `asked` and `hung_up` say what happened.
+    """
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
@@ -38,6 +40,7 @@ class Upstream:
     _headers: dict[str, str] = field(default_factory=dict)
     _parts: Sequence[bytes | asyncio.Event] = ()
     _then: str = "end"
+    _before: list[tuple[int, bytes]] = field(default_factory=list)
     _tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     _apart: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
@@ -58,6 +61,14 @@ class Upstream:
     def answers_at(self, path: str, body: Any, status: int = 200) -> None:
         """Answer each request to `path` with JSON, whatever the others get."""
         self._apart[path] = (status, json.dumps(body).encode())
+
+    def refuses(self, *bodies: str, status: int = 400) -> None:
+        """Answer as many requests with `status` and a body each before the others."""
+        self._before += [(status, body.encode()) for body in bodies]
+
+    def tells(self, *bodies: str) -> None:
+        """Answer as many requests with a body each before the others."""
+        self.refuses(*bodies, status=200)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -81,8 +92,8 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.received.append(Received(method, path, headers, json.loads(body) if body else None))
         self.asked.set()
-        if path in self._apart:
-            status, content = self._apart[path]
+        if path in self._apart or self._before:
+            status, content = self._apart[path] if path in self._apart else self._before.pop(0)
             writer.write(b"HTTP/1.1 %d Scripted\r\nContent-Length: %d\r\n\r\n%b" % (status, len(content), content))
             await writer.drain()
             return True

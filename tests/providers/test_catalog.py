@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from llmws.errors import ProviderError, SettingsError
+from llmws.providers.anthropic_messages import AnthropicMessages
 from llmws.providers.catalog import load, open_provider
 from llmws.providers.echo import Echo
 from llmws.providers.openai_chat import OpenAIChat
@@ -15,15 +16,27 @@ from .conftest import DONE, Upstream, ask, chunk
 
 
 def test_every_vendor_can_be_opened() -> None:
+    wires = {"echo": Echo, "openai_chat": OpenAIChat, "anthropic_messages": AnthropicMessages}
     for vendor in load().values():
         provider = open_provider(vendor, "sk-a-key", base_url=vendor.base_url or "http://127.0.0.1:9/v1")
         assert provider.name == vendor.name
-        assert isinstance(provider, Echo if vendor.wire == "echo" else OpenAIChat)
+        assert isinstance(provider, wires[vendor.wire])
 
 
 def test_the_vendors_that_come_along() -> None:
     vendors = load()
-    wanted = {"embedded", "echo", "openai", "deepseek", "ollama", "vllm", "llamacpp", "lmstudio", "compatible"}
+    wanted = {
+        "embedded",
+        "echo",
+        "openai",
+        "anthropic",
+        "deepseek",
+        "ollama",
+        "vllm",
+        "llamacpp",
+        "lmstudio",
+        "compatible",
+    }
     assert wanted <= set(vendors)
     assert all(vendor.base_url.startswith(("https://", "http://localhost:", "")) for vendor in vendors.values())
     assert all(vendor.base_url.startswith("https://") for vendor in vendors.values() if vendor.needs_key)
@@ -87,9 +100,20 @@ def test_a_file_adds_vendors_and_replaces_them(tmp_path: Path) -> None:
         ('[house]\nname = "x"\nwire = "echo"\nkey = "sk-1"', "'key' is not known"),
         ('[house]\nname = "x"\nwire = "echo"\nneeds_key = "no"', "needs_key is 'no'"),
         ('[house]\nname = "x"\nwire = "echo"\nquirks = 1', "not a table"),
-        ('[house]\nname = "x"\nwire = "echo"\nquirks = { reasoning_effort = "filed" }', "quirks: reasoning_effort"),
-        ('[house]\nname = "x"\nwire = "echo"\nquirks = { opens_in_reasoning = "r1" }', "quirks: opens_in_reasoning"),
+        (
+            '[house]\nname = "x"\nwire = "openai_chat"\nquirks = { reasoning_effort = "filed" }',
+            "quirks: reasoning_effort",
+        ),
+        (
+            '[house]\nname = "x"\nwire = "openai_chat"\nquirks = { opens_in_reasoning = "r1" }',
+            "quirks: opens_in_reasoning",
+        ),
         ('[house]\nname = "x"\nwire = "echo"\nquirks = { quark = true }', "'quark' is not known"),
+        ('[house]\nname = "x"\nwire = "anthropic_messages"\nquirks = { dialects = [1] }', "dialects is [1]"),
+        (
+            '[house]\nname = "x"\nwire = "anthropic_messages"\n[[house.quirks.dialects]]\nmax_tokens = true',
+            "quirks, dialects: max_tokens is True",
+        ),
     ],
 )
 def test_a_file_that_is_wrong_says_where(tmp_path: Path, text: str, message: str) -> None:
