@@ -13,22 +13,22 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from .. import http
-from ..errors import Error, InvalidRequest, NotAuthenticated, ServiceError, from_dict
+from ..errors import Error, NotAuthenticated, ServiceError, from_dict
 from ..messages import EVENT_TYPES, Message, Parameters, StreamEvent
+from .bodies import said as _said
+from .bodies import segment as _segment
 from .finding import Address, Finder, Start, Stopped
 from .origin import of_page
+from .provider_routes import ProviderRoutes
 
 # How long a service may be away before a request gives up. One that was ended on purpose seldom comes back.
 AWAY_LIMIT_S = 20.0
 STOPPED_LIMIT_S = 5.0
-# The longest name there is; an HTTP library takes some thousand characters, and fails in a way of its own beyond.
-_LONGEST_ID = 255
 
 
-class Api:
+class Api(ProviderRoutes):
     """The routes of one service. Methods return the JSON of the route, with `Message`, `StreamEvent` decoded.
 
     Every method raises the `llmws.Error` that the service answered with, or a `ServiceError` where it cannot be
@@ -475,21 +475,3 @@ def _compared(comparison: dict[str, Any]) -> dict[str, Any]:
     if "items" in told:
         told["items"] = [_decoded(item) for item in told["items"]]
     return told
-
-
-def _said(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body without what was left open."""
-    values = {name: value.to_dict() if isinstance(value, Parameters) else value for name, value in body.items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _segment(value: str) -> str:
-    """An id as a step of a path; what a page says may be no id, and of any length.
-
-    Example:
-        >>> _segment("a/b")
-        'a%2Fb'
-    """
-    if len(value) > _LONGEST_ID:
-        raise InvalidRequest(f"An id has at most {_LONGEST_ID} characters.")
-    return quote(value, safe="")

@@ -1,0 +1,147 @@
+"""The part of `Api` that speaks of providers, their keys and models, and of what is used, paid and limited."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from .bodies import said, segment
+
+
+class _Requests(Protocol):
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        json: Any = None,
+        key: str | None = None,
+        headers: Any = None,
+    ) -> Any: ...
+
+
+class ProviderRoutes:
+    """Routes as methods, one each, see `Api`. A `secret` is a provider's key: it is sent, and never comes back."""
+
+    # Providers
+
+    async def vendors(self: _Requests) -> list[dict[str, Any]]:
+        """GET /api/vendors: the rows of the catalogue, which a new provider is made from."""
+        return list((await self._request("GET", "/api/vendors"))["items"])
+
+    async def providers(self: _Requests) -> list[dict[str, Any]]:
+        """GET /api/providers: those of one's own, and those that are shared with one."""
+        return list((await self._request("GET", "/api/providers"))["items"])
+
+    async def create_provider(
+        self: _Requests,
+        vendor: str,
+        name: str | None = None,
+        base_url: str | None = None,
+        secret: str | None = None,
+        key: str | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """POST /api/providers; `more` is `id`, `only`, `fallbacks`."""
+        body = said({"vendor": vendor, "name": name, "base_url": base_url, "key": secret, **more})
+        return dict(await self._request("POST", "/api/providers", json=body, key=key))
+
+    async def provider(self: _Requests, id: str) -> dict[str, Any]:
+        """GET /api/providers/{id}."""
+        return dict(await self._request("GET", f"/api/providers/{segment(id)}"))
+
+    async def update_provider(self: _Requests, id: str, **changes: Any) -> dict[str, Any]:
+        """PATCH /api/providers/{id}: `name`, `base_url`, `only`, `fallbacks`, `enabled`."""
+        return dict(await self._request("PATCH", f"/api/providers/{segment(id)}", json=changes))
+
+    async def delete_provider(self: _Requests, id: str) -> None:
+        """DELETE /api/providers/{id}, with its keys: for good."""
+        await self._request("DELETE", f"/api/providers/{segment(id)}")
+
+    async def test_new_provider(
+        self: _Requests, vendor: str, base_url: str | None = None, secret: str | None = None
+    ) -> dict[str, Any]:
+        """POST /api/providers/test: whether one that is not kept would answer, with what is wrong and what helps."""
+        body = said({"vendor": vendor, "base_url": base_url, "key": secret})
+        return dict(await self._request("POST", "/api/providers/test", json=body))
+
+    async def test_provider(self: _Requests, id: str) -> dict[str, Any]:
+        """POST /api/providers/{id}/test: as `test_new_provider`."""
+        return dict(await self._request("POST", f"/api/providers/{segment(id)}/test"))
+
+    async def sync_provider(self: _Requests, id: str) -> dict[str, Any]:
+        """POST /api/providers/{id}/sync: ask it anew which models it has; the provider."""
+        return dict(await self._request("POST", f"/api/providers/{segment(id)}/sync"))
+
+    async def provider_models(self: _Requests, id: str) -> list[dict[str, Any]]:
+        """GET /api/providers/{id}/models: with what each can do, how that is known, and what it costs."""
+        return list((await self._request("GET", f"/api/providers/{segment(id)}/models"))["items"])
+
+    async def probe_model(self: _Requests, model: str) -> dict[str, Any]:
+        """POST /api/models/{id}/probe: find out by asking what a model can do."""
+        return dict(await self._request("POST", f"/api/models/{segment(model)}/probe"))
+
+    # Keys and sharing
+
+    async def add_provider_key(
+        self: _Requests, id: str, secret: str, label: str | None = None, weight: float | None = None
+    ) -> dict[str, Any]:
+        """POST /api/providers/{id}/keys."""
+        body = said({"key": secret, "label": label, "weight": weight})
+        return dict(await self._request("POST", f"/api/providers/{segment(id)}/keys", json=body))
+
+    async def update_provider_key(self: _Requests, id: str, key_id: str, **changes: Any) -> dict[str, Any]:
+        """PATCH /api/providers/{id}/keys/{key_id}: `label`, `weight`; ``parked=False`` uses it again."""
+        path = f"/api/providers/{segment(id)}/keys/{segment(key_id)}"
+        return dict(await self._request("PATCH", path, json=changes))
+
+    async def delete_provider_key(self: _Requests, id: str, key_id: str) -> None:
+        """DELETE /api/providers/{id}/keys/{key_id}: for good."""
+        await self._request("DELETE", f"/api/providers/{segment(id)}/keys/{segment(key_id)}")
+
+    async def add_provider_grant(self: _Requests, id: str, kind: str, grantee: str) -> dict[str, Any]:
+        """PUT /api/providers/{id}/grants/{kind}/{grantee}, of which the kind is ``person`` or ``group``."""
+        path = f"/api/providers/{segment(id)}/grants/{segment(kind)}/{segment(grantee)}"
+        return dict(await self._request("PUT", path))
+
+    async def remove_provider_grant(self: _Requests, id: str, kind: str, grantee: str) -> None:
+        """DELETE /api/providers/{id}/grants/{kind}/{grantee}."""
+        path = f"/api/providers/{segment(id)}/grants/{segment(kind)}/{segment(grantee)}"
+        await self._request("DELETE", path)
+
+    # Money
+
+    async def usage(
+        self: _Requests,
+        by: str = "model",
+        since: float | None = None,
+        until: float | None = None,
+        everyone: bool = False,
+    ) -> list[dict[str, Any]]:
+        """GET /api/usage: sums by one thing; of everyone for administrators. Times are epoch seconds."""
+        params = {"by": by, "since": since, "until": until, "everyone": 1 if everyone else None}
+        return list((await self._request("GET", "/api/usage", params=params))["items"])
+
+    async def set_price(self: _Requests, model: str, **price: Any) -> None:
+        """PUT /api/prices/{model}: what a model costs, whatever the catalogues say."""
+        await self._request("PUT", f"/api/prices/{segment(model)}", json=price)
+
+    async def delete_price(self: _Requests, model: str) -> None:
+        """DELETE /api/prices/{model}: let the catalogues say it again."""
+        await self._request("DELETE", f"/api/prices/{segment(model)}")
+
+    async def limits(self: _Requests) -> list[dict[str, Any]]:
+        """GET /api/limits: those that bind one, with what is used; all of them for administrators."""
+        return list((await self._request("GET", "/api/limits"))["items"])
+
+    async def create_limit(self: _Requests, **limit: Any) -> dict[str, Any]:
+        """POST /api/limits."""
+        return dict(await self._request("POST", "/api/limits", json=limit))
+
+    async def update_limit(self: _Requests, id: str, **changes: Any) -> dict[str, Any]:
+        """PATCH /api/limits/{id}."""
+        return dict(await self._request("PATCH", f"/api/limits/{segment(id)}", json=changes))
+
+    async def delete_limit(self: _Requests, id: str) -> None:
+        """DELETE /api/limits/{id}."""
+        await self._request("DELETE", f"/api/limits/{segment(id)}")
