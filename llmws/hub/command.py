@@ -12,7 +12,6 @@ import resource
 import socket
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,11 +54,10 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int | None = None)
     with _alone(state), polite_end():
         proxy.command(state.folder)
         _check_free(host, port)
-        with _hub(settings, state, host, port) as process:
+        with _compiling(), _hub(settings, state, host, port) as process:
             _wait_for(process, state, host, port)
             _show(state, host, port, first.link(state.hub))
-            with _compiling():
-                code = process.wait()
+            code = process.wait()
         raise ServiceError(f"JupyterHub ended with exit code {code}.", remedy=f"Its log is {state.log}.")
     _show_farewell()
     return 0
@@ -147,13 +145,12 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL")
 
 @contextlib.contextmanager
 def _compiling() -> Iterator[None]:
-    """Have Python keep what it compiles, meanwhile: people's accounts may not, and each start would do it again."""
+    """Have Python keep what it compiles, meanwhile: see `compiling`."""
     if not is_isolated():
         yield
         return
-    folders = (sysconfig.get_path("purelib"), str(Path(__file__).resolve().parent.parent))
     with subprocess.Popen(
-        ["nice", "-n", "19", sys.executable, "-P", "-m", "compileall", "-qq", *folders],
+        ["nice", "-n", "19", sys.executable, "-P", "-m", "llmws.hub.compiling"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

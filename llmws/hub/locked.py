@@ -35,7 +35,7 @@ from jupyterhub.singleuser.extension import (
 )
 from tornado import web
 from tornado.ioloop import IOLoop
-from traitlets import default
+from traitlets import Unicode, default
 from voila.app import Voila
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.tornado.contentshandler import VoilaContentsHandler
@@ -48,13 +48,16 @@ from ..shipped import shipped
 from . import door
 from .guard import LAST_REQUEST, guard, guarded
 from .kernels import WatchedKernels
-from .landing import LandingHandler, NotFoundHandler, PageHandler, is_dashboard, without_card
+from .landing import LandingHandler, NotFoundHandler, PageHandler, cards, is_dashboard, without_card
 from .sockets import KernelSocket
 
 # Pages that one person may have open at once; a kernel that waits, preheated, for the next page is not counted.
 MOST_PAGES = 12
 # A kernel whose page went away without saying so (a crash, a laptop that was closed) ends after this.
 LEFT_ALONE_S, _CULL_EVERY_S = 900, 60
+# While a page is being opened, no other kernel is to compete with it: the one for the next page of the same dashboard
+# is started so long after it, those for the other dashboards so long after the server.
+_REFILL_S, _OTHERS_S = 5.0, 10.0
 _ENOUGH = "Too many pages are open. Close one of them, and try again in a minute."
 
 
@@ -103,6 +106,9 @@ class LockedDashboards(Voila):
     """Voilà as a person's own server on a hub; everything that a home or an address could change is fixed here."""
 
     name = "llmws-dashboards"
+    first = Unicode(
+        help="The dashboard that the person is on the way to: kernels for the others are started once it is shown."
+    ).tag(config=True)
     # The kernels ask here, without a cookie, who opened their page: a path that only they know.
     query_path = ""
 
@@ -119,10 +125,12 @@ class LockedDashboards(Voila):
         pages.allow_template_override = pages.allow_theme_override = "NO"
         pages.show_tracebacks, pages.strip_sources = False, True
         pages.preheat_kernel, pages.default_pool_size = True, 1
-        pages.preheat_denylist = [re.escape(path) for path in without_card(folder)]
         pages.multi_kernel_manager_class = WatchedKernels
         # Pages are rendered before their visitor, and the visitor's colours, are known.
         self.config.VoilaConfiguration.resources = {"follow_system": True}
+        self._later = [card.path for card in cards(folder) if self.first and card.path != self.first]
+        cold = [f"{re.escape(str(Path(self.root_dir) / path))}$" for path in (*without_card(folder), *self._later)]
+        self.config.VoilaKernelManager.update({"preheat_denylist": cold, "fill_delay": _REFILL_S})
         # On a loopback port, everybody on this host could subscribe to what a kernel says.
         self.config.KernelManager.transport = "ipc"
         self.config.MappingKernelManager.update(
@@ -172,11 +180,16 @@ class LockedDashboards(Voila):
         hub = JupyterHubSingleUser(parent=self)
         hub.serverapp = SimpleNamespace(web_app=SimpleNamespace(last_activity=self.last_activity), log=self.log)
         IOLoop.current().add_callback(hub.keep_activity_updated)
+        IOLoop.current().call_later(_OTHERS_S, self._preheat_others)
         super().listen()
 
     def last_activity(self) -> datetime:
         """When a page was last opened, or a kernel last did something."""
         return max(self.app.settings[LAST_REQUEST], self.kernel_manager.last_kernel_activity)
+
+    def _preheat_others(self) -> None:
+        for path in self._later:
+            self.kernel_manager.fill_if_needed(delay=0, notebook_name=path)
 
     def _at(self, path: str) -> str:
         return str(url_path_join(self.server_url, path))

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import time
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import psutil
 from jupyterhub import orm
@@ -84,7 +86,9 @@ class PersonSpawner(LocalProcessSpawner):
             raise _refused(f"Your account is in no group yet. Ask an administrator: {names}.", "no group")
 
     def get_args(self) -> list[str]:
-        return [*super().get_args(), *([f"--port={self.port}"] if "llmws.hub.locked" in self.cmd else [])]
+        if "llmws.hub.locked" not in self.cmd:
+            return list(super().get_args())
+        return [*super().get_args(), f"--port={self.port}", f"--LockedDashboards.first={self._first_dashboard()}"]
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         env |= {"USER": self.user.name, "LOGNAME": self.user.name, "HOME": str(self.home), "SHELL": "/bin/bash"}
@@ -131,6 +135,12 @@ class PersonSpawner(LocalProcessSpawner):
     def _account(self) -> dict[str, Any]:
         """How `subprocess.Popen` starts the server under its account, whose home is there."""
         raise NotImplementedError
+
+    def _first_dashboard(self) -> str:
+        """The dashboard that whoever starts the server asked for, or nothing."""
+        asked = self.handler.get_argument("next", "") if self.handler is not None else ""
+        found = re.search(r"/voila/render/([\w./-]+\.ipynb)$", urlsplit(unquote(asked)).path)
+        return found[1] if found else ""
 
     def _groups(self) -> set[str]:
         return {group.name for group in self.user.groups}

@@ -84,6 +84,14 @@ print(json.dumps({"tried": tried, "reached": reached, "uid": mine, "groups": os.
 """
 
 
+def test_what_people_s_servers_begin_with_is_kept_compiled(hub: RunningHub) -> None:
+    """They may not write beside the packages, and would compile all of it at every start."""
+    code = "from importlib.util import cache_from_source, find_spec as f; print(cache_from_source(f('{0}').origin))"
+    for name in ("voila.app", "llmws.hub.locked"):
+        told = subprocess.run([hub.python, "-P", "-c", code.format(name)], capture_output=True, text=True, check=True)
+        wait_for(Path(told.stdout.strip()).exists)
+
+
 def test_each_part_has_an_account_of_its_own_and_no_more_rights_than_it_needs(hub: RunningHub) -> None:
     parts = {
         SERVICE: hub.part("llmws.service"),
