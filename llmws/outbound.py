@@ -19,7 +19,9 @@ import errno
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -33,6 +35,8 @@ from .http import AddressRefused, AsyncClient, certificates, timeout
 
 # Headers as long as our own server takes them; aiohttp's limit is 8 KiB.
 _LINE_LIMIT = 65_536
+# A server that hangs up on a connection that had waited for us does it at once; later, it has worked on the request.
+_HUNG_UP_S = 1.0
 # How long a name that a proxy will look up counts as judged, and how long we try to know it.
 _JUDGED_S, _LOOKUP_S = 60.0, 2.0
 
@@ -125,7 +129,8 @@ class Transport(httpx.AsyncBaseTransport):
         try:
             # aiohttp's clock for a silent server starts when the body is written, which a server can put off for ever.
             async with asyncio.timeout(None if connect_s is None or idle_s is None else connect_s + idle_s):
-                return await self._session(proxied=proxy is not None).request(
+                return await self._ask(
+                    self._session(proxied=proxy is not None),
                     request.method,
                     url,
                     headers=request.headers.multi_items(),
@@ -136,6 +141,20 @@ class Transport(httpx.AsyncBaseTransport):
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _named(error, proxied=proxy is not None) from error
+
+    async def _ask(self, session: aiohttp.ClientSession, method: str, url: URL, **more: Any) -> aiohttp.ClientResponse:
+        """Ask, and ask again where the connection that waited since the last time was dead.
+
+        llama.cpp promises to keep a connection after it streamed an answer, and closes it: aiohttp takes it for alive
+        when the next request follows within a moment, and by itself asks again only where nothing was posted.
+        """
+        while True:
+            way, asked = _Way(), time.monotonic()
+            try:
+                return await session.request(method, url, trace_request_ctx=way, **more)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not way.waited or time.monotonic() - asked > _HUNG_UP_S:
+                    raise
 
     def _session(self, *, proxied: bool) -> aiohttp.ClientSession:
         """Two, since a proxy's own address is the administrator's choice, and a user's is not."""
@@ -153,6 +172,7 @@ class Transport(httpx.AsyncBaseTransport):
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
+                trace_configs=[_ways()],
                 max_line_size=_LINE_LIMIT,
                 max_field_size=_LINE_LIMIT,
             )
@@ -218,6 +238,22 @@ class _Guarded(AbstractResolver):
 
     async def close(self) -> None:
         await self._lookup.close()
+
+
+@dataclass(slots=True)
+class _Way:
+    """How a request went: `waited`, on a connection that was there before."""
+
+    waited: bool = False
+
+
+def _ways() -> aiohttp.TraceConfig:
+    async def note(_: Any, context: Any, __: Any) -> None:
+        context.trace_request_ctx.waited = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(note)
+    return trace
 
 
 class _Body(httpx.AsyncByteStream):

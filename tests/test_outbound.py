@@ -201,6 +201,54 @@ async def test_a_client_without_a_free_connection_is_busy_until_there_is_one(ser
 # What is sent and read
 
 
+def hanging_up(heads: list[str], answered: int) -> Handler:
+    """Promises to keep the connection, and hangs up on the next request without a word."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(answered):
+            heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            writer.write(OK)
+            await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")
+
+    return serve
+
+
+async def test_a_connection_that_died_while_it_waited_is_not_the_end(serve: Serve) -> None:
+    heads: list[str] = []
+    url = await serve(hanging_up(heads, 1))
+    async with new_client(LAPTOP) as client:
+        for _ in range(3):
+            assert (await client.post(url, content=b"hello")).text == "hi"
+    assert len(heads) == 3
+
+
+async def test_who_hangs_up_on_a_new_connection_is_not_asked_twice(serve: Serve) -> None:
+    asked: list[str] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+
+    url = await serve(listen)
+    async with new_client(LAPTOP) as client:
+        with pytest.raises(http.HTTPError) as caught:
+            await client.post(url, content=b"hello")
+    assert http.failure(caught.value) == "broken"
+    assert len(asked) == 1
+
+
+async def test_who_hangs_up_after_some_work_is_not_asked_twice(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmws.outbound._HUNG_UP_S", 0.0)
+    heads: list[str] = []
+    url = await serve(hanging_up(heads, 1))
+    async with new_client(LAPTOP) as client:
+        await client.post(url, content=b"hello")
+        with pytest.raises(http.HTTPError) as caught:
+            await client.post(url, content=b"hello")
+    assert http.failure(caught.value) == "broken"
+    assert len(heads) == 1
+
+
 async def test_an_address_is_sent_as_it_is(serve: Serve) -> None:
     heads: list[str] = []
     url = await serve(saying(OK, heads))

@@ -220,6 +220,8 @@ def _code(status: int | None, words: str) -> str:
             return sign or "provider_context_length"
         case 429:
             return "provider_balance" if sign == "provider_balance" else "provider_rate"
+        case int() if status >= 500 and (status == 501 or "not support" in words):
+            return "provider_invalid"  # llama.cpp's answer to an image without a projector: asking again does not help
         case int() if status >= 500:
             return "provider_context_length" if sign == "provider_context_length" else "provider_overloaded"
         case int() if status >= 400:

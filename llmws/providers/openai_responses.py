@@ -47,7 +47,12 @@ class OpenAIResponses:
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamEvent, None]:
         body = request_body(request, self._quirks)
-        answer = Answer(request.model, self._server.failures, warnings=tuple(unheard(request, self._quirks)))
+        answer = Answer(
+            request.model,
+            self._server.failures,
+            warnings=tuple(unheard(request, self._quirks)),
+            limit=body.get("max_output_tokens"),
+        )
         async with aclosing(self._server.ask("/responses", body, answer)) as events:
             async for event in events:
                 yield event

@@ -43,15 +43,19 @@ class Answer:
         model: whom the request asked.
         failures: names what the server complains of.
         warnings: what to tell at the start, a sentence each.
+        limit: the tokens that the answer may have; llama.cpp says `completed` when they are used up.
     """
 
-    def __init__(self, model: str, failures: Failures, *, warnings: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, model: str, failures: Failures, *, warnings: tuple[str, ...] = (), limit: int | None = None
+    ) -> None:
         self.spoke = False
         self.done = False
         self.request_id = ""
         self.warnings = list(warnings)
         self._model = model
         self._failures = failures
+        self._limit = limit
         self._started = False
         self._splitter = ReasoningSplitter()
         self._items: dict[Any, _Item] = {}
@@ -99,8 +103,8 @@ class Answer:
             yield error_event(failure)
             yield StreamEvent("end", finish_reason="error")
             return
-        stopped = self._finish == "stop"
-        yield StreamEvent("end", finish_reason="tool_calls" if self._called and stopped else self._finish)
+        finish = self._finish
+        yield StreamEvent("end", finish_reason="tool_calls" if self._called and finish == "stop" else finish)
 
     def _read(self, kind: str, told: Mapping[str, Any]) -> Iterator[StreamEvent]:
         item = self._item(told)
@@ -204,6 +208,9 @@ class Answer:
         if status in ("failed", "cancelled"):
             told = response.get("error") or {"message": status}
             self._gave_up = self._failures.told({"error": told}, self._model)
+        elif status == "completed":
+            if self._limit is not None and self._usage is not None and self._usage.output_tokens >= self._limit:
+                self._finish = "length"
         elif status == "incomplete":
             reason = text_of(dict_of(response.get("incomplete_details")), "reason")
             self._finish = _INCOMPLETE.get(reason, "stop")

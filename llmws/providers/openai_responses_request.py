@@ -198,7 +198,7 @@ def _said(part: Part) -> dict[str, Any] | None:
             "arguments": part.data.get("arguments") or "{}",
         }
     if part.type == "text" and part.text:
-        return {"role": "assistant", "content": part.text}
+        return {"type": "message", "role": "assistant", "content": part.text}
     return None
 
 

@@ -53,6 +53,8 @@ REFUSALS = [
     (503, openai("Loading model", 503, "unavailable_error"), "provider_overloaded"),
     (529, "overloaded", "provider_overloaded"),
     (500, "", "provider_overloaded"),
+    (500, openai("image input is not supported", 500, "server_error"), "provider_invalid"),
+    (501, openai("This server does not support embeddings", 501, "not_supported_error"), "provider_invalid"),
     (504, "<html>Gateway Time-out</html>", "provider_timeout"),
     (418, '["what"]', "provider_invalid"),
 ]

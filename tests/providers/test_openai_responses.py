@@ -147,6 +147,7 @@ def thought(number: int) -> dict[str, Any]:
 
 
 CALL = Part("tool_call", data={"index": 0, "id": "c1", "name": "look", "arguments": '{"at": 1}'})
+SAID = {"type": "message", "role": "assistant", "content": "Half an"}
 CALLED = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": '{"at": 1}'}
 
 
@@ -167,10 +168,10 @@ def test_a_conversation_goes_back_as_items() -> None:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What is there?"},
         thought(1),
-        {"role": "assistant", "content": "Let me see."},
+        {"type": "message", "role": "assistant", "content": "Let me see."},
         CALLED,
         {"type": "function_call_output", "call_id": "c1", "output": "A cat."},
-        {"role": "assistant", "content": "A cat."},
+        {"type": "message", "role": "assistant", "content": "A cat."},
         {
             "role": "user",
             "content": [
@@ -190,7 +191,7 @@ def test_a_conversation_goes_back_as_items() -> None:
         ((mark(1),), "stop", []),
         ((mark(1, wire="anthropic_messages"), CALL), "tool_calls", [CALLED]),
         ((Part("reasoning", "Hm."), CALL), "tool_calls", [CALLED]),
-        ((mark(1), Part("text", "Half an")), "interrupted", [{"role": "assistant", "content": "Half an"}]),
+        ((mark(1), Part("text", "Half an")), "interrupted", [SAID]),
     ],
 )
 def test_reasoning_goes_back_only_with_what_it_led_to(

@@ -91,6 +91,7 @@ EXPECTED: dict[str, dict[str, Told]] = {
             usage=Usage(5, 4),
         ),
         "reasoning-text": Told("Four.", "Two and two.", usage=Usage(12, 8, reasoning_tokens=5)),
+        "llama-cpp": Told("The colour", usage=Usage(34, 2, cache_read_tokens=33)),
         "broken-off": Told("Half an", finish_reason="error", error="provider_network"),
     },
     "ollama": {
