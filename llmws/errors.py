@@ -13,6 +13,7 @@
     │   ├── Forbidden          403
     │   ├── NotFound           404
     │   ├── Conflict           409
+    │   ├── LimitReached       429: a budget or a rate is used up; `details` say when to come again
     │   └── Unavailable        503: not now, later (still installing, shutting down)
     ├── ProviderError          a model server refused, broke off or kept silent
     ├── MasterKeyError         a stored key cannot be read, or its master key not be used
@@ -125,6 +126,16 @@ class NotFound(RequestError):
 class Conflict(RequestError):
     code = "conflict"
     status = 409
+
+
+class LimitReached(RequestError):
+    """A budget, a rate or the number of calls at a time is used up.
+
+    `details` hold ``retry_after_s`` where waiting helps, and ``resets_at``.
+    """
+
+    code = "limit_reached"
+    status = 429
 
 
 class Unavailable(RequestError):

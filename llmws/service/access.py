@@ -37,10 +37,16 @@ def require(person: Person, action: str) -> None:
         Traceback (most recent call last):
         llmws.errors.Forbidden: Your account may not train. Ask an administrator for the scope train.
     """
+    if not may(person, action):
+        needed = NEEDS[action]
+        raise Forbidden(f"Your account may not {action}.", remedy=f"Ask an administrator for the scope {needed}.")
+
+
+def may(person: Person, action: str) -> bool:
+    """Whether `person` may do `action`, where another answer serves who may not."""
     needed = NEEDS[action]
     granting = SCOPES[SCOPES.index(needed) :] if needed in SCOPES else (needed,)
-    if not any(scope in person.scopes for scope in granting):
-        raise Forbidden(f"Your account may not {action}.", remedy=f"Ask an administrator for the scope {needed}.")
+    return any(scope in person.scopes for scope in granting)
 
 
 def is_granted(person: Person, owner: str, grants: Iterable[Grant]) -> bool:

@@ -26,10 +26,12 @@ from . import (
     docs,
     downloads,
     edge,
+    exchange_rates,
     gateway,
     generations,
     grants,
     jobs,
+    limits,
     master_keys,
     me,
     models,
@@ -53,10 +55,12 @@ ROUTERS = (
     datasets,
     docs,
     downloads,
+    exchange_rates,
     gateway,
     generations,
     grants,
     jobs,
+    limits,
     master_keys,
     me,
     models,
@@ -105,6 +109,7 @@ def create_app(
     state.models = models.Registry(settings)
     state.prices = prices.Prices(store)
     state.ledger = Ledger(store, state.prices)
+    state.limits = state.ledger.limits
     state.generations = generations.Generations(store, state.ledger)
     state.tickets = tickets.Tickets.of(settings.data)
     state.runner, state.feed = runner, Feed()

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import Error, Forbidden, InvalidRequest, NotAuthenticated, NotFound
+from ..errors import Error, Forbidden, InvalidRequest, LimitReached, NotAuthenticated, NotFound
 from .identity import Identity, Person
 
 LOG = logging.getLogger("llmws.service")
@@ -249,7 +249,9 @@ def _response(problem: Exception, request_id: str, gateway: bool) -> JSONRespons
     if gateway:
         # Programs of the OpenAI wire show the message alone, and know errors by their type.
         told |= {"message": f"{problem.message} {problem.remedy}".rstrip(), "type": problem.code, "param": None}
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else None
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    if isinstance(problem, LimitReached) and "retry_after_s" in problem.details:
+        headers["Retry-After"] = str(problem.details["retry_after_s"])
     return JSONResponse({"error": told}, problem.status, headers)
 
 

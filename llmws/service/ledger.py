@@ -11,23 +11,29 @@ next commit, which so takes as long for hundreds as for one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
-from ..errors import Error
+from ..errors import Error, Forbidden
 from ..messages import Message, Usage
+from ..providers.prices import Price
 from ..store import Store
 from ..store import generations as kept_generations
 from ..store import usage as kept
 from ..store.generations import Generation
 from ..store.usage import UsageRow
+from .allowances import Demand
 from .here import here
-from .metering import Bill, Call, Hold, Receipt
+from .limits import Limits
+from .metering import Bill, Call, Hold, Receipt, estimate_messages
 from .prices import Prices
 
 # What one commit takes; more would make those who wait for it wait long.
 _MOST_AT_ONCE = 1000
+# How long an answer is taken to get where nobody said: most are shorter.
+UNSAID_TOKENS = 4096
 
 
 class Ledger:
@@ -35,6 +41,7 @@ class Ledger:
 
     def __init__(self, store: Store, prices: Prices) -> None:
         self.prices = prices
+        self.limits = Limits(store)
         self._store = store
         self._waiting: list[tuple[UsageRow, asyncio.Future[None]]] = []
         self._keeping: asyncio.Task[None] | None = None
@@ -47,9 +54,28 @@ class Ledger:
         """
         await self.prices.load()
         await self._store.write(kept_generations.interrupt_running, partial(interrupted, self))
+        await self.limits.start()
 
     async def reserve(self, call: Call) -> Hold:
-        return Hold(call)
+        """Hold what the call may use.
+
+        Raises:
+            LimitReached: a budget or rate has no room for it.
+            Forbidden: the model has no price, and is asked under a limit that wants one.
+        """
+        now, hold = time.time(), Hold(call)
+        if bound := self.limits.binding(call.person, call.model):
+            price = self.prices.find(call.model, call.provider_id, now)
+            if price is None and any(one.limit.forbid_unpriced for one in bound):
+                raise Forbidden(
+                    f"The model {call.model!r} has no price, and your limits allow only what has one.",
+                    remedy="Choose another model, or ask an administrator to set its price.",
+                    code="unpriced",
+                )
+            if any(one.limit.unit not in ("requests", "parallel") for one in bound):
+                _estimate(hold, price, now)
+        self.limits.reserve(hold, now)
+        return hold
 
     def bill(self, answered_by: str, usage: Usage, at: float) -> Bill:
         """What `usage` costs of the model that answered, when the call ended at `at`."""
@@ -60,6 +86,7 @@ class Ledger:
 
     def settle(self, hold: Hold, receipt: Receipt) -> None:
         """Give back what was held, and count what was used instead."""
+        self.limits.settle(hold, receipt)
 
     async def keep(self, row: UsageRow) -> None:
         """Keep a row; returns once it is committed, and raises the `StoreError` why it cannot be.
@@ -93,6 +120,20 @@ class Ledger:
         else:
             for _, kept_row in batch:
                 kept_row.set_result(None)
+
+
+def _estimate(hold: Hold, price: Price | None, at: float) -> None:
+    """Say how many tokens, and how much money, the call may use."""
+    request = hold.call.request
+    said, read = request.parameters.max_tokens, estimate_messages(request.messages)
+    written = UNSAID_TOKENS if said is None else said
+    hold.tokens = Demand(read if said is None else read + written, read + written)
+    if price is not None:
+        # As if all of it were thought, where that costs more.
+        thought = written if request.parameters.reasoning_effort != "none" else 0
+        most = price.cost(Usage(read, written, thought), at)
+        least = price.cost(Usage(read), at) if said is None else most
+        hold.cost, hold.currency = Demand(least, most), price.currency
 
 
 TheLedger = Annotated[Ledger, here("ledger")]

@@ -48,3 +48,21 @@ def all_of(connection: Connection) -> Sequence[ExchangeRate]:
         ExchangeRate(**{**row, "valid_from": date.fromisoformat(row["valid_from"]), "rate": Decimal(row["rate"])})
         for row in rows
     ]
+
+
+def convert(rates: Sequence[ExchangeRate], amount: Decimal, currency: str, into: str, day: date) -> Decimal | None:
+    """`amount` in another currency, by the rate of that day; None where there is none.
+
+    Example:
+        >>> rates = [ExchangeRate("CNY", "USD", date(2026, 1, 1), Decimal("0.14"))]
+        >>> convert(rates, Decimal(10), "CNY", "USD", date(2026, 5, 1)), convert(rates, Decimal(7), "USD", "CNY",
+        ...         date(2025, 5, 1))
+        (Decimal('1.40'), None)
+    """
+    if currency == into or not amount:
+        return amount
+    there = [rate for rate in rates if rate.valid_from <= day and {rate.currency, rate.into} == {currency, into}]
+    if not there:
+        return None
+    rate = max(there, key=lambda rate: rate.valid_from)
+    return amount * rate.rate if rate.currency == currency else amount / rate.rate
