@@ -41,6 +41,8 @@ class Server(uvicorn.Server):
 
     # Whether signals reach it.
     listens = False
+    # Why it ends by itself, where that is a fault.
+    fault: Error | None = None
 
     def __init__(self, settings: Settings, store: Store, instance: Instance, hub: HubService | None) -> None:
         identity = HubIdentity(hub, settings.runner_token) if hub is not None else None
@@ -70,6 +72,13 @@ class Server(uvicorn.Server):
         """Begin to shut down; may be called from any thread."""
         self.should_exit = True
 
+    def lose(self, problem: Error) -> None:
+        """Begin to shut down as one that another service has taken the place of; may be called from any thread."""
+        if self.fault is None:
+            LOG.error("the lead is lost, and this service ends: %s", problem)
+        self.fault = problem
+        self.leave()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await drain(self.app)
         await super().shutdown(sockets)
@@ -87,6 +96,7 @@ def serve(
 
     Raises:
         DataFolderHeld, PortBusy, StoreError, SettingsError: it cannot be; nothing is left behind.
+        StoreError: also where another service took the lead of the database meanwhile.
     """
     with instances.hold(settings.data, sqlite=settings.database_url.startswith("sqlite")) as hold:
         store = Store.open(settings.database_url)
@@ -97,8 +107,11 @@ def serve(
             server = Server(settings, store, instance, hub)
             hold.publish(instance)
             LOG.info("listening on %s, data in %s", instance.url, settings.data)
+            store.when_lead_is_lost(server.lose)
             ready(server, instance)
             server.run(sockets=[listener])
+            if server.fault is not None:
+                raise server.fault
         finally:
             if listener is not None:
                 listener.close()

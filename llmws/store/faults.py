@@ -53,6 +53,10 @@ _LOST = {
 }
 
 
+class LeadLost(StoreError):
+    """Another program leads the database that this one led: its writes are refused for as long as that one lives."""
+
+
 def of_sqlite(error: Exception, file: Path) -> Exception:
     """`error` as the `StoreError` it means; one that is no fault of the database is returned as it is."""
     if isinstance(error, OSError):

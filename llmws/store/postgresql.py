@@ -2,7 +2,8 @@
 
 One service at a time may lead it. The session that writes holds an advisory lock for as long as it lives, so whoever
 writes leads: where the connection is lost, the lock goes with it, and a new one writes only if it gets the lock again.
-A second service is refused; one that is restarted until it gets the lock is a stand-by. An upgrade holds the same lock.
+Else its service has lost the lead (`LeadLost`), and ends. A second service is refused; one that is restarted until it
+gets the lock is a stand-by. An upgrade holds the same lock.
 
 COMMIT returns when the server has the change on its disk (`synchronous_commit` is put on where somebody put it off).
 Readers see one snapshot (REPEATABLE READ, READ ONLY). What was lost between statements is told as not saved; only of
@@ -21,6 +22,7 @@ from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
 
 from ..errors import MissingTool, SettingsError, StoreError
 from . import faults, schema, values
+from .faults import LeadLost
 from .schema import Step
 
 READERS = 4
@@ -57,7 +59,7 @@ class PostgreSQL:
         self._address = address.set(drivername="postgresql+psycopg")
         self.name = _name(address)
         self._answered = False
-        self._for_upgrade = False
+        self._for_upgrade = self._led = False
         # The writer is alone, and always sees what is there now.
         self.writing = self._engine(1, isolation_level="READ COMMITTED")
         self.reading = self._engine(
@@ -158,7 +160,8 @@ class PostgreSQL:
                 holder = _holder(connection)
                 # Another upgrade ends; a service does not.
                 if not (self._for_upgrade and holder.startswith(_UPGRADING)):
-                    raise _is_led(self.name, holder)
+                    raise _is_led(self.name, holder, LeadLost if self._led else StoreError)
+            self._led = True
             connection.execute(
                 "SELECT set_config('synchronous_commit', 'on', false)"
                 " WHERE current_setting('synchronous_commit') = 'off'"
@@ -213,8 +216,8 @@ def _holder(connection: Any) -> str:
     return str(row[0]) if row else ""
 
 
-def _is_led(name: str, holder: str) -> StoreError:
-    return StoreError(
+def _is_led(name: str, holder: str, kind: type[StoreError]) -> StoreError:
+    return kind(
         f"The database {name} is held by another program ({holder or 'it has just gone'}).",
         remedy="One service at a time uses a database: end that one, or choose another with LLMWS_DATABASE.",
     )

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import StoreError
 from . import databases
 from .databases import Database
+from .faults import LeadLost
 from .writer import Writer
 
 READERS = 4
@@ -78,6 +79,10 @@ class Store:
         server is lost, the `StoreError` has `details["saved"]`: False, or None where nobody knows.
         """
         return await asyncio.wrap_future(self._writer.submit(function, *args, **kwargs))
+
+    def when_lead_is_lost(self, tell: Callable[[LeadLost], None]) -> None:
+        """Call `tell`, in the writing thread, for each write that another program's lead refuses."""
+        self._writer.on_lead_lost = tell
 
     def close(self) -> None:
         """Wait for what is being read and written, then let the database go."""

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..errors import StoreError
 from .databases import Database
+from .faults import LeadLost
 
 BATCH_S = 0.005
 
@@ -63,6 +64,7 @@ class Writer:
     """
 
     def __init__(self, database: Database) -> None:
+        self.on_lead_lost: Callable[[LeadLost], None] = lambda problem: None
         self._database = database
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._closing = threading.Lock()
@@ -112,7 +114,10 @@ class Writer:
             lost = error
         for write in batch or [first]:
             failure = lost or write.failure
-            write.settle(None if failure is None else self._database.explain(failure, committing=committing))
+            meant = None if failure is None else self._database.explain(failure, committing=committing)
+            write.settle(meant)
+            if isinstance(meant, LeadLost):
+                self.on_lead_lost(meant)
         return not last
 
     def _next(self, until: float) -> tuple[_Write | None, bool]:

@@ -158,6 +158,11 @@ class Process:
         """Send a signal and wait; the exit code."""
         assert self._process is not None
         self._process.send_signal(with_signal)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; the exit code."""
+        assert self._process is not None
         return self._process.wait(LIMIT_S)
 
     def kill(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +73,30 @@ def test_a_second_service_with_a_folder_of_its_own_is_refused(
     process.end()
     second.start()
     second.kill()
+
+
+def test_a_service_that_lost_the_lead_ends_and_the_next_one_goes_on(
+    process: Process, tmp_path: Path, server: Server, database: str
+) -> None:
+    first = process.start()
+    # A host that stands still, until the server has given up on it and another one leads.
+    os.kill(first.instance.pid, signal.SIGSTOP)
+    ended = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
+    server.ask("postgres", ended, database)
+    second = Process(tmp_path / "second", LLMWS_DATABASE=server.address(database))
+    next_one = second.start()
+    os.kill(first.instance.pid, signal.SIGCONT)
+    refused = first.http.post("/api/chats", json={"model": "echo"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "store")
+    assert process.wait() == 1
+    log = process.log.read_text()
+    assert log.count("the lead is lost, and this service ends") == 1
+    assert "is held by another program (llmws service on" in log
+    assert "Traceback" not in log
+    next_one.new_chat()
+    assert second.end() == 0
+    first.close()
+    next_one.close()
 
 
 def test_a_restarted_server_costs_a_service_nothing(service: Running, server: Server) -> None:  # noqa: F811
