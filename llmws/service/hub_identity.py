@@ -45,6 +45,7 @@ class HubIdentity:
         self._needed = ("access:services", f"access:services!service={hub.name}")
         self._runner_token = runner_token.encode() if runner_token else None
         self._known: dict[bytes, tuple[float, Person | None]] = {}
+        self._referred: dict[str, str] = {}
         self._asking: dict[bytes, asyncio.Task[Person | None]] = {}
 
     async def person(self, token: str, fresh: bool = False) -> Person | None:
@@ -67,6 +68,16 @@ class HubIdentity:
         # Whoever hangs up must not take the answer away from those who wait for the same.
         return await asyncio.shield(asking)
 
+    def reference(self, token: str) -> str:
+        reference = hashlib.sha256(token.encode()).hexdigest()[:32]
+        _make_room(self._referred, reference)
+        self._referred[reference] = token
+        return reference
+
+    async def referred(self, reference: str) -> Person | None:
+        token = self._referred.get(reference)
+        return None if token is None else await self.person(token)
+
     async def aclose(self) -> None:
         await self._api.aclose()
 
@@ -81,9 +92,7 @@ class HubIdentity:
             person = self._person(response.json())
         else:
             raise Unavailable(f"The hub answered {response.status_code}.", remedy="Try again in a moment.")
-        while len(self._known) >= MOST_KNOWN:
-            del self._known[next(iter(self._known))]
-        self._known.pop(key, None)
+        _make_room(self._known, key)
         self._known[key] = (time.monotonic() + (FRESH_S if person is not None else REFUSED_S), person)
         return person
 
@@ -93,3 +102,10 @@ class HubIdentity:
             return None
         ours = {scope.partition("!")[0].removeprefix(_SCOPE) for scope in granted if scope.startswith(_SCOPE)}
         return Person(str(told["name"]), frozenset(ours & set(SCOPES)), frozenset(told.get("groups") or ()))
+
+
+def _make_room(kept: dict[Any, Any], key: Any) -> None:
+    """Let what is kept last be kept longest, and not more than `MOST_KNOWN`."""
+    kept.pop(key, None)
+    while len(kept) >= MOST_KNOWN:
+        del kept[next(iter(kept))]

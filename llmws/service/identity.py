@@ -44,6 +44,14 @@ class Identity(Protocol):
 
     async def person(self, token: str, fresh: bool = False) -> Person | None: ...
 
+    def reference(self, token: str) -> str:
+        """What stands for `token` where the token itself must not be seen; asked for where it is revocable only."""
+        ...
+
+    async def referred(self, reference: str) -> Person | None:
+        """Whose token a reference stands for; None where it ended, or was never referred to by this process."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
@@ -70,6 +78,12 @@ class LocalIdentity:
     async def person(self, token: str, fresh: bool = False) -> Person | None:
         given = token.encode()
         return next((person for known, person in self._known if secrets.compare_digest(given, known)), None)
+
+    def reference(self, token: str) -> str:
+        return ""
+
+    async def referred(self, reference: str) -> Person | None:
+        return None
 
     async def aclose(self) -> None:
         pass

@@ -2,6 +2,7 @@
 
 A browser fetches bytes without the token (see the door in docs/architecture.md). Its page gets a ticket from the
 kernel, in a message, and may renew it; an address that leaks is soon worth nothing, and never good for anything else.
+On a hub a ticket ends with the token that asked for it: who signs out everywhere leaves nothing open.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from ..errors import Forbidden, InvalidRequest
 from ..store import chats as kept_chats
 from .access import Chatter, Rule, require
 from .bodies import STRICT, Name
+from .edge import bearer
 from .here import TheStore, here
-from .identity import Person
+from .identity import Identity, Person
 
 LIFETIME_S = 600
 # What a ticket may be for, and how a person's thing is found: this raises `NotFound` for anybody else's.
@@ -38,9 +40,9 @@ class Tickets:
     Example:
         >>> tickets = Tickets(b"secret")
         >>> ticket = tickets.issue("ada", "download", "chats/1")
-        >>> tickets.owner(ticket, "download", "chats/1")
-        'ada'
-        >>> tickets.owner(ticket, "download", "chats/2")
+        >>> tickets.read(ticket, "download", "chats/1")
+        ('ada', '')
+        >>> tickets.read(ticket, "download", "chats/2")
         Traceback (most recent call last):
         llmws.errors.Forbidden: This link is for something else. Go back to the page and use its own.
     """
@@ -63,21 +65,22 @@ class Tickets:
             aside.replace(file)
         return cls(file.read_bytes())
 
-    def issue(self, owner: str, action: str, thing: str) -> str:
-        return str(self._signer.dumps([owner, action, thing]))
+    def issue(self, owner: str, action: str, thing: str, reference: str = "") -> str:
+        """A ticket; `reference` stands for the token that asks for it, where that may end before the ticket."""
+        return str(self._signer.dumps([owner, action, thing, reference]))
 
-    def owner(self, ticket: str, action: str, thing: str) -> str:
-        """Whose `ticket` it is; `Forbidden` unless it is for just this and not too old."""
+    def read(self, ticket: str, action: str, thing: str) -> tuple[str, str]:
+        """Whose `ticket` it is, and its reference; `Forbidden` unless it is for just this and not too old."""
         remedy = "Go back to the page and use its own."
         try:
-            owner, for_action, for_thing = self._signer.loads(ticket, max_age=LIFETIME_S)
+            owner, for_action, for_thing, reference = self._signer.loads(ticket, max_age=LIFETIME_S)
         except SignatureExpired:
             raise Forbidden("This link has expired.", remedy="Go back to the page and try again.") from None
         except (BadSignature, ValueError, TypeError):
             raise Forbidden("This link is not valid.", remedy=remedy) from None
         if (for_action, for_thing) != (action, thing):
             raise Forbidden("This link is for something else.", remedy=remedy)
-        return str(owner)
+        return str(owner), str(reference)
 
 
 TheTickets = Annotated[Tickets, here("tickets")]
@@ -92,7 +95,12 @@ class Ticketed(Rule):
     async def __call__(self, request: Request) -> Person:
         tickets: Tickets = request.app.state.tickets
         thing = self.thing.format(**request.path_params)
-        owner = tickets.owner(request.query_params.get("ticket", ""), self.action, thing)
+        owner, reference = tickets.read(request.query_params.get("ticket", ""), self.action, thing)
+        identity: Identity = request.app.state.identity
+        if identity.revocable:
+            person = await identity.referred(reference)
+            if person is None or person.name != owner:
+                raise Forbidden("This link has ended with its sign-in.", remedy="Go back to the page and try again.")
         return Person(owner)
 
 
@@ -121,7 +129,9 @@ async def issue(
         raise InvalidRequest("There are no tickets for that.", remedy=f"There are those for: {known}.")
     require(person, wanted.action)
     await store.read(find, person.name, thing_id)
-    ticket = tickets.issue(person.name, wanted.action, wanted.thing)
+    identity: Identity = request.app.state.identity
+    reference = identity.reference(bearer(request.headers)) if identity.revocable else ""
+    ticket = tickets.issue(person.name, wanted.action, wanted.thing, reference)
     path = f"{wanted.thing}/{wanted.action}?ticket={ticket}"
     if prefix := request.scope.get("root_path"):
         path = f"{prefix}/door/{path}"

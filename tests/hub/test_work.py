@@ -113,6 +113,9 @@ def test_signing_out_everywhere_ends_servers_tokens_and_streams_but_no_job(hub: 
     job = api.post("/api/jobs", json={"base": "smollm2-135m", "dataset": "seafarer", "recipe": {"max_steps": 100_000}})
     assert job.status_code < 300, job.text
     wait_for(lambda: api.get(f"/api/jobs/{job.json()['id']}").json()["state"] == "running")
+    chat = api.post("/api/chats", json={"model": "echo"}).json()
+    ticket = api.post("/api/tickets", json={"action": "download", "thing": f"chats/{chat['id']}"}).json()
+    assert httpx.get(f"{hub.url}{ticket['path']}", timeout=60).status_code == 200
     ended = threading.Event()
 
     def listen() -> None:
@@ -133,6 +136,7 @@ def test_signing_out_everywhere_ends_servers_tokens_and_streams_but_no_job(hub: 
     assert ended.wait(75)
     listener.join()
     wait_for(lambda: api.get("/api/chats").status_code == 401)
+    wait_for(lambda: httpx.get(f"{hub.url}{ticket['path']}", timeout=60).status_code == 403)
     assert person.get("/hub/home").url.path == "/hub/login"
     again = sign_in("rolf")
     back = program(at_lab(again))

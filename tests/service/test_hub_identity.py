@@ -126,6 +126,22 @@ def test_it_answers_below_its_prefix_and_has_a_door_there(service: Running) -> N
     assert httpx.get(f"{origin}{PREFIX}/api/chats").status_code == 401
 
 
+def test_a_ticket_ends_with_the_token_that_asked_for_it(
+    service: Running, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_identity, "FRESH_S", 0.1)
+    chat = service.http.post("/api/chats", json={"model": "echo"}, headers=by("b")).json()
+    wanted = {"action": "download", "thing": f"chats/{chat['id']}"}
+    path = service.http.post("/api/tickets", json=wanted, headers=by("b")).json()["path"]
+    address = f"{service.instance.url.removesuffix(PREFIX)}{path}"
+    assert httpx.get(address).status_code == 200
+    # Another token of the same person may stay; what was signed out is the one.
+    hub.people["also b"] = hub.people.pop("b")
+    wait_for(lambda: httpx.get(address).status_code == 403, "the ticket to end")
+    assert "ended with its sign-in" in httpx.get(address).json()["error"]["message"]
+    assert service.http.get(f"/api/chats/{chat['id']}", headers=by("also b")).status_code == 200
+
+
 def test_an_answer_is_believed_for_a_while_but_not_for_what_administrators_do(service: Running, hub: Hub) -> None:
     for _ in range(5):
         service.http.get("/api/chats", headers=by("a"))
