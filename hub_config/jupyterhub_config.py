@@ -4,7 +4,7 @@ What is particular to one place (sign-in by OIDC, limits, other spawners) goes i
 `hub/` below the state folder. It is read last; `oidc.py` beside this file is an example of one.
 """
 
-from llmws.hub import pages, proxy, roles
+from llmws.hub import pages, proxy, renewal, roles
 from llmws.hub.authenticator import AccountsAuthenticator
 from llmws.hub.services import services, watch_closely
 from llmws.hub.spawner import OneAccount, OwnAccount
@@ -29,6 +29,8 @@ c.ConfigurableHTTPProxy.pid_file = str(state.hub / "proxy.pid")
 # A restart of the hub finds people's servers where it left them.
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cookie_max_age_days = 1
+c.JupyterHub.oauth_token_expires_in = renewal.LIFETIME_S
+renewal.renew_what_is_used()
 c.JupyterHub.authenticate_prometheus = True
 # A page that is merely open answers pings, which the proxy takes for activity. Servers say themselves what they do.
 c.JupyterHub.last_activity_interval = 0

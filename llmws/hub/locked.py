@@ -127,7 +127,7 @@ class LockedDashboards(Voila):
         pages.preheat_kernel, pages.default_pool_size = True, 1
         pages.multi_kernel_manager_class = WatchedKernels
         # Pages are rendered before their visitor, and the visitor's colours, are known.
-        self.config.VoilaConfiguration.resources = {"follow_system": True}
+        self.config.VoilaConfiguration.resources = {"follow_system": True, "has_cards": True}
         self._later = [card.path for card in cards(folder) if self.first and card.path != self.first]
         cold = [f"{re.escape(str(Path(self.root_dir) / path))}$" for path in (*without_card(folder), *self._later)]
         self.config.VoilaKernelManager.update({"preheat_denylist": cold, "fill_delay": _REFILL_S})

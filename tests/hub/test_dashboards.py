@@ -133,6 +133,9 @@ def test_a_business_user_chats(browse: Callable[..., Browsing]) -> None:
     expect(bob.page.locator(".lw-answer").last).to_contain_text("Ahoy there", timeout=LIMIT_MS)
     # A cell's code is nowhere on the page.
     assert "ui.Chat()" not in bob.page.content()
+    # The way back, by keyboard.
+    bob.page.get_by_role("link", name="All dashboards").press("Enter")
+    expect(bob.page.get_by_role("heading", name="Dashboards")).to_be_visible(timeout=LIMIT_MS)
 
 
 @pytest.mark.long
@@ -145,6 +148,13 @@ def test_the_cards_and_pages_follow_the_systems_colours_and_language(browse: Cal
     expect(composer(bea.page)).to_be_visible(timeout=LIMIT_MS)
     assert is_dark(bea.page.evaluate("getComputedStyle(document.querySelector('.lw')).backgroundColor"))
     assert bea.page.evaluate("document.documentElement.scrollWidth") <= 390
+    back = bea.page.get_by_role("link", name="所有仪表板")
+    box = back.bounding_box()
+    assert box is not None
+    assert min(box["width"], box["height"]) >= 24
+    assert 0 <= box["x"] < 390 - box["width"]
+    back.click()
+    expect(bea.page.get_by_role("heading", name="仪表板")).to_be_visible(timeout=LIMIT_MS)
 
 
 @pytest.mark.long

@@ -5,7 +5,7 @@ import { Row } from "./answer.jsx";
 import { Composer } from "./composer.jsx";
 import { Conversations } from "./conversations.js";
 import { Icon, IconButton } from "./icons.jsx";
-import { Away, Menu, mount, Toasts } from "./shell.jsx";
+import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { Sidebar, TitleInput } from "./sidebar.jsx";
 import { t } from "./strings.js";
 
@@ -17,6 +17,7 @@ function Header({ page, drawer, onLanguage }) {
   const renaming = chat && page.renaming.value === chat.id && page.renamingInHeader.value;
   return (
     <header class="lw-head">
+      <Home />
       <IconButton
         name="menu"
         label={t("menu")}

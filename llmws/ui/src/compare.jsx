@@ -7,7 +7,7 @@ import { Model, ParametersForm, PromptText } from "./composer.jsx";
 import { count, exactTime, money, relativeTime, seconds, speed, tokensPerSecond } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { Popover, walk } from "./popover.jsx";
-import { Away, Menu, mount, Toasts, useEnd } from "./shell.jsx";
+import { Away, Home, Menu, mount, Toasts, useEnd } from "./shell.jsx";
 import { t } from "./strings.js";
 import "./compare.css";
 
@@ -71,6 +71,7 @@ function Side({ page, onClose }) {
 function Header({ page, drawer, onLanguage }) {
   return (
     <header class="lw-head">
+      <Home />
       <IconButton
         name="menu"
         label={t("show_comparisons")}

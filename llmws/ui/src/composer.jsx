@@ -1,6 +1,7 @@
 /** Where a person writes: the text, the model, its parameters, send and stop. */
 import { useSignal } from "@preact/signals";
-import { useLayoutEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
+import { keepDraft } from "./dashboard.js";
 import { short } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { Popover } from "./popover.jsx";
@@ -129,6 +130,7 @@ export function ParametersForm({ page, onClose }) {
 
 /** The text itself grows with what is written; Enter sends it, Shift and Enter make a line. */
 export function PromptText({ text, input, hint, onSend }) {
+  useEffect(() => keepDraft(text), []);
   useLayoutEffect(() => {
     input.current.style.height = "auto";
     input.current.style.height = `${Math.min(input.current.scrollHeight, 240)}px`;

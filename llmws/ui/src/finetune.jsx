@@ -7,7 +7,7 @@ import { Icon, IconButton } from "./icons.jsx";
 import { walk } from "./popover.jsx";
 import { RecipeForm } from "./recipe-form.jsx";
 import { Actions, Run, State } from "./run.jsx";
-import { Away, Menu, mount, Toasts } from "./shell.jsx";
+import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { t } from "./strings.js";
 import "./sheet.css";
 import "./finetune.css";
@@ -76,6 +76,7 @@ function Header({ page, drawer, onLanguage }) {
   const job = page.open.value;
   return (
     <header class="lw-head">
+      <Home />
       <IconButton
         name="menu"
         label={t("menu_runs")}

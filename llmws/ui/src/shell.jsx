@@ -2,6 +2,7 @@
 import { effect, useSignal } from "@preact/signals";
 import { render } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { home, reopenWhenGone } from "./dashboard.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { followTheme, recall, remember } from "./page.js";
 import { Popover } from "./popover.jsx";
@@ -47,6 +48,17 @@ export function Menu({ label, items }) {
         </Popover>
       )}
     </div>
+  );
+}
+
+/** The way back from a dashboard to all of them. */
+export function Home() {
+  const href = home();
+  if (!href) return null;
+  return (
+    <a class="lw-icon-button" href={href} title={t("all_dashboards")} aria-label={t("all_dashboards")}>
+      <Icon name="home" />
+    </a>
   );
 }
 
@@ -130,6 +142,7 @@ export function mount(State, Page) {
         root.lang = language.value === "zh" ? "zh-CN" : "en";
       });
       const page = new State(model);
+      const stopLooking = reopenWhenGone();
       const onLanguage = () => {
         language.value = language.value === "zh" ? "en" : "zh";
         remember(localStorage, "llmws.language", language.value);
@@ -140,6 +153,7 @@ export function mount(State, Page) {
         page.close();
         forgetTheme();
         stopDressing();
+        stopLooking();
       };
     },
   };

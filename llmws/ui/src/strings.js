@@ -8,6 +8,7 @@ const catalogue = {
   // [English, 简体中文]
   about_run: ["About this run", "关于本次训练"],
   add_model: ["Add a model", "添加模型"],
+  all_dashboards: ["All dashboards", "所有仪表板"],
   answer: ["Answer", "回答"],
   answering: ["Answering", "正在回答"],
   answers: ["Answers", "回答"],
