@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import psutil
@@ -56,7 +57,9 @@ def run(settings: Settings, *, host: str = "127.0.0.1", port: int | None = None)
         _check_free(host, port)
         with _compiling(), _hub(settings, state, host, port) as process:
             _wait_for(process, state, host, port)
-            _show(state, host, port, first.link(state.hub))
+            # Where a provider of identities lets people in, there is no page to be made an administrator on.
+            offers = _status("127.0.0.1", state.ports().hub, "/hub/first") != HTTPStatus.NOT_FOUND
+            _show(state, host, port, first.link(state.hub) if offers else None)
             code = process.wait()
         raise ServiceError(f"JupyterHub ended with exit code {code}.", remedy=f"Its log is {state.log}.")
     _show_farewell()
@@ -174,7 +177,7 @@ def _wait_for(process: subprocess.Popen[bytes], state: State, host: str, port: i
         (host, port, "/hub/health"),
         (host, port, "/services/llmws/healthz"),
     ):
-        while not _answers(at, listens, path):
+        while _status(at, listens, path) != HTTPStatus.OK:
             log = state.log.read_text(encoding="utf-8", errors="replace")
             # Once is no reason: what ended with a hub that was killed may hold its folder for a moment yet.
             if log.count("\nllmws: ") > _PATIENCE and (told := reported(log)) is not None:
@@ -190,13 +193,14 @@ def _failed(log: Path, why: str) -> ServiceError:
     return ServiceError(f"JupyterHub could not be started: {why}.", remedy=f"Its log is {log}.")
 
 
-def _answers(host: str, port: int, path: str) -> bool:
+def _status(host: str, port: int, path: str) -> int | None:
+    """What a GET is answered with, None where nothing answers."""
     reached = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(reached, port, timeout=5)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == 200
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()

@@ -173,6 +173,13 @@ def test_the_provider_s_groups_are_the_hub_s(company: RunningHub, sign_in: SignI
     assert re.findall("<strong>(.*)</strong>", oskar.open_server().text) == ["Chat", "Compare"]
 
 
+def test_the_terminal_offers_no_account_where_there_are_none(company: RunningHub) -> None:
+    told = company.output.read_text()
+    assert "state " in told
+    assert "administrator" not in told
+    assert httpx.get(f"{company.url}/hub/first", trust_env=False).status_code == 404
+
+
 def test_a_person_of_the_provider_has_a_uid_and_a_token_of_their_own(company: RunningHub, sign_in: SignIn) -> None:
     olga = sign_in("olga")
     olga.open_server()
