@@ -23,6 +23,7 @@ class CompletionRequest:
         tools: the functions that it may call.
         tool_choice: ``"auto"``, ``"none"``, ``"required"``, or the name of the tool that it must call.
         schema: the JSON schema that the text of the answer follows.
+        at_once: nobody reads the answer before its end, so that a wire may ask its server not to stream.
 
     Example:
         >>> CompletionRequest("echo", (Message.user("Hi"),)).messages[0].text
@@ -35,6 +36,7 @@ class CompletionRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: str | None = None
     schema: Mapping[str, Any] | None = None
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from .base import CompletionRequest, Embeddings, ModelInfo
 from .embeddings import embed
 from .openai_answer import Answer
 from .openai_models import models
-from .openai_request import Quirks, request_body, unheard
-from .wire import Server
+from .openai_request import Quirks, at_once, request_body, unheard
+from .wire import Form, Server
 
 __all__ = ["OpenAIChat", "Quirks"]
 
@@ -48,7 +48,8 @@ class OpenAIChat:
             opens_in_reasoning=any(fnmatch(request.model.lower(), it) for it in self._quirks.opens_in_reasoning),
             warnings=tuple(unheard(request, self._quirks)),
         )
-        async with aclosing(self._server.ask("/chat/completions", body, answer)) as events:
+        form: Form = "once" if at_once(request, self._quirks) else "events"
+        async with aclosing(self._server.ask("/chat/completions", body, answer, form=form)) as events:
             async for event in events:
                 yield event
 

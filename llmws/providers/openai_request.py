@@ -25,6 +25,7 @@ class Quirks:
             ``chat_template_kwargs`` beside it (open weights), or not at all.
         replay_reasoning: which of the assistant's turns go back with their reasoning: none, or those with tool calls.
         opens_in_reasoning: patterns of model ids whose stream begins inside the reasoning (see `reasoning`).
+        answers_at_once: it answers without streaming, too, whatever the model.
     """
 
     include_usage: bool = True
@@ -32,6 +33,7 @@ class Quirks:
     reasoning_effort: Literal["field", "thinking", "chat_template_kwargs", "unsupported"] = "field"
     replay_reasoning: Literal["never", "tool_calls"] = "never"
     opens_in_reasoning: tuple[str, ...] = ()
+    answers_at_once: bool = True
 
 
 def request_body(request: CompletionRequest, quirks: Quirks) -> dict[str, Any]:
@@ -46,11 +48,16 @@ def request_body(request: CompletionRequest, quirks: Quirks) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": request.model,
         "messages": [wired for message in request.messages for wired in _wire(message, quirks)],
-        "stream": True,
+        "stream": not at_once(request, quirks),
     }
-    if quirks.include_usage:
+    if body["stream"] and quirks.include_usage:
         body["stream_options"] = {"include_usage": True}
     return body | _tools(request) | _parameters(request.parameters, quirks) | dict(request.parameters.extra)
+
+
+def at_once(request: CompletionRequest, quirks: Quirks) -> bool:
+    """Whether the whole answer is asked for in one piece: it costs a fiftieth of the time to read."""
+    return request.at_once and quirks.answers_at_once
 
 
 def unheard(request: CompletionRequest, quirks: Quirks) -> Iterator[str]:

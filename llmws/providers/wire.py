@@ -56,6 +56,7 @@ class Fold(Protocol):
         """The events that end the answer; `failure` is what ended it. Raises where it had not begun."""
 
 
+Form = Literal["events", "lines", "once"]
 # What to post after a refusal instead, or None where that would not help.
 Mend = Callable[[ProviderError], Mapping[str, Any] | None]
 
@@ -111,13 +112,13 @@ class Server:
         body: Mapping[str, Any],
         answer: Fold,
         *,
-        form: Literal["events", "lines"] = "events",
+        form: Form = "events",
         mend: Mend | None = None,
     ) -> AsyncGenerator[StreamEvent, None]:
         """Post `body` and fold what comes into `answer`, as `Provider.stream` does.
 
         Args:
-            form: server-sent events, or a JSON text in each line.
+            form: server-sent events, a JSON text in each line, or one JSON text.
             mend: what to post after a refusal instead; see `Mend`.
         """
         due = None if self._first_token_s is None else asyncio.get_running_loop().time() + self._first_token_s
@@ -184,10 +185,12 @@ class Server:
             raise self.failures.no_token() from None
 
     async def _chunks(
-        self, path: str, body: Mapping[str, Any], answer: Fold, form: str, mend: Mend | None
+        self, path: str, body: Mapping[str, Any], answer: Fold, form: Form, mend: Mend | None
     ) -> AsyncGenerator[Any, None]:
         """The JSON of each event or line, or of the whole body where the server did not stream."""
-        read = self._events if form == "events" else self._lines
+        read = {"events": self._events, "lines": self._lines, "once": self._once}[form]
+        # What is answered at once may be as long under way as a first token, without a byte.
+        idle_s = self._first_token_s if form == "once" else self._idle_s
         wanted: Mapping[str, Any] | None = body
         while wanted is not None:
             content = _encoded(wanted)
@@ -199,7 +202,7 @@ class Server:
                     self.base_url + path,
                     content=content,
                     headers=headers,
-                    timeout=timeout(self._idle_s, CONNECT_S),
+                    timeout=timeout(idle_s, CONNECT_S),
                 ) as response:
                     if response.is_success:
                         answer.request_id = request_id(response.headers)
@@ -246,12 +249,19 @@ class Server:
                 yield chunk
         raise self.failures.broke_off() if begun else self.failures.unreadable()
 
+    async def _once(self, response: Response) -> AsyncGenerator[Any, None]:
+        told = _json(await read_text(response, CALL_LIMIT))
+        if told is None:
+            raise self.failures.unreadable()
+        yield told
+
     @staticmethod
     def _typed(content: bytes | None) -> dict[str, str]:
         return {} if content is None else {"Content-Type": "application/json"}
 
 
-_ACCEPT = {
+_ACCEPT: dict[Form, str] = {
+    "once": "application/json",
     "events": "text/event-stream, application/json",
     "lines": "application/x-ndjson, application/json",
 }

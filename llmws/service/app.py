@@ -49,14 +49,15 @@ from .progress import Feed
 from .scheduling import Scheduler
 from .secrets import MasterKeys
 
+# The gateway comes first: routes are tried in turn, and nothing else is asked for as often.
 ROUTERS = (
+    gateway,
     chats,
     comparisons,
     datasets,
     docs,
     downloads,
     exchange_rates,
-    gateway,
     generations,
     grants,
     jobs,
@@ -101,6 +102,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # It asks the environment at each request whether somebody wants to be told of it.
+        telemetry={"tracing": False, "metrics": False},
     )
     state = app.state
     state.settings, state.store, state.instance, state.leave = settings, store, instance, leave
@@ -122,6 +125,7 @@ def create_app(
     for kind in (RequestValidationError, HTTPException):
         app.add_exception_handler(kind, edge.on_error)
     # The last one added is the first that a request meets.
+    app.add_middleware(gateway.Express, routes=gateway.router.routes)
     app.add_middleware(edge.Authentication, identity=identity)
     app.add_middleware(edge.BodyLimit)
     app.add_middleware(edge.Hosts, hosts=identity.hosts)

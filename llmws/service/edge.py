@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import re
-import uuid
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -19,7 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import Error, Forbidden, InvalidRequest, LimitReached, NotAuthenticated, NotFound
+from ..errors import Error, Forbidden, InvalidRequest, NotAuthenticated, NotFound
+from ..store.ids import new_id
+from . import refusals
 from .identity import Identity, Person
 
 LOG = logging.getLogger("llmws.service")
@@ -72,7 +73,7 @@ class Requests:
             return
         request_id = Headers(scope=scope).get("x-request-id", "")
         if not _REQUEST_ID.fullmatch(request_id):
-            request_id = uuid.uuid4().hex
+            request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
@@ -89,12 +90,14 @@ class Requests:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as problem:
+            if isinstance(problem, HTTPException):
+                problem = _translate(problem, Request(scope))
             if not isinstance(problem, Error):
                 LOG.exception("%s %s failed, request %s", scope["method"], scope["path"], request_id)
             if started:
                 # Too late to say it: without its last chunk the caller sees a broken answer, and may come back.
                 return
-            await _response(problem, request_id, _is_gateway(scope))(scope, receive, send_with_id)
+            await _response(problem, scope)(scope, receive, send_with_id)
 
 
 class Hosts:
@@ -166,7 +169,7 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         scope["state"]["person"] = None
-        if _path(scope).startswith(_WITHOUT_TOKEN):
+        if path(scope).startswith(_WITHOUT_TOKEN):
             await self._app(scope, receive, send)
             return
         token = bearer(Headers(scope=scope))
@@ -213,20 +216,19 @@ class Authentication:
                 watch.cancel()
 
 
-def _path(scope: Scope) -> str:
+def path(scope: Scope) -> str:
     """The path as routes name it."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 
 
-def _is_gateway(scope: Scope) -> bool:
-    return _path(scope).startswith("/v1/")
-
-
 def bearer(headers: Headers) -> str:
     """The token that a request shows, or nothing."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    if scheme.lower() == "bearer":
+        return token.strip()
+    # Where Anthropic's SDK shows its key.
+    return headers.get("x-api-key", "").strip()
 
 
 async def on_error(request: Request, problem: Exception) -> JSONResponse:
@@ -235,24 +237,20 @@ async def on_error(request: Request, problem: Exception) -> JSONResponse:
         problem = _explain(problem)
     elif isinstance(problem, HTTPException):
         problem = _translate(problem, request)
-    return _response(problem, request.state.request_id, _is_gateway(request.scope))
+    return _response(problem, request.scope)
 
 
-def _response(problem: Exception, request_id: str, gateway: bool) -> JSONResponse:
+def _response(problem: Exception, scope: Scope) -> JSONResponse:
+    request_id: str = scope["state"]["request_id"]
     if not isinstance(problem, Error):
         problem = Error(
             "Something went wrong inside the service.",
             remedy=f"Its log tells more under request {request_id}; `llmws status` says where that is.",
             code="internal",
         )
-    told = {**problem.to_dict(), "request_id": request_id}
-    if gateway:
-        # Programs of the OpenAI wire show the message alone, and know errors by their type.
-        told |= {"message": f"{problem.message} {problem.remedy}".rstrip(), "type": problem.code, "param": None}
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
-    if isinstance(problem, LimitReached) and "retry_after_s" in problem.details:
-        headers["Retry-After"] = str(problem.details["retry_after_s"])
-    return JSONResponse({"error": told}, problem.status, headers)
+    shape = refusals.shape(path(scope), Headers(scope=scope))
+    told = refusals.body(problem, shape, request_id)
+    return JSONResponse(told, refusals.status(problem, shape), refusals.headers(problem, shape))
 
 
 def _translate(problem: HTTPException, request: Request) -> Error:

@@ -55,6 +55,12 @@ class ModelServer:
             yield b"data: " + json.dumps(piece).encode() + b"\n\n"
         yield b"data: [DONE]\n\n"
 
+    def whole(self) -> dict[str, Any]:
+        """All of it in one piece, for who does not want it streamed."""
+        choices = [piece["choices"][0] for piece in iter(lambda: self._pieces.get(timeout=LIMIT_S), None)]
+        text = "".join(choice["delta"].get("content", "") for choice in choices)
+        return {"choices": [{**choices[-1], "delta": None, "message": {"role": "assistant", "content": text}}]}
+
 
 @contextmanager
 def model_server(providers: Path) -> Iterator[ModelServer]:
@@ -71,6 +77,9 @@ def model_server(providers: Path) -> Iterator[ModelServer]:
             told.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             if told.refusal is not None:
                 self._answer(*told.refusal)
+                return
+            if not told.asked[-1]["stream"]:
+                self._answer(200, told.whole())
                 return
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
