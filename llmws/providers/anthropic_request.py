@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ..messages import Message, Parameters, Part, StreamEvent, Tool
 from .base import CompletionRequest, changed, dropped, invalid
+from .json_schema import closed
 
 WIRE = "anthropic_messages"
 
@@ -75,7 +76,7 @@ def translate(request: CompletionRequest, dialect: Dialect) -> tuple[dict[str, A
     body |= _tools(request)
     thinking = _thinking(request, dialect, limit, told)
     if request.schema is not None and dialect.json_schema:
-        thinking.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": _closed(request.schema)}
+        thinking.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": closed(request.schema)}
     elif request.schema is not None:
         told.append(dropped("schema", "this model cannot be held to one"))
     body |= thinking | _sampling(request.parameters, dialect, bool(thinking.get("thinking")), told)
@@ -171,14 +172,6 @@ def _tools(request: CompletionRequest) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     about = {"description": tool.description} if tool.description else {}
     return {"name": tool.name, **about, "input_schema": {"type": "object", **tool.parameters}}
-
-
-def _closed(schema: Any) -> Any:
-    """`schema` with every object closed, as the wire demands."""
-    if isinstance(schema, Mapping):
-        closed = {name: _closed(value) for name, value in schema.items()}
-        return closed | {"additionalProperties": False} if closed.get("type") == "object" else closed
-    return [_closed(item) for item in schema] if isinstance(schema, list | tuple) else schema
 
 
 # Turns

@@ -16,20 +16,24 @@ from ..http import AsyncClient
 from .anthropic_messages import AnthropicMessages, AnthropicQuirks
 from .base import Provider
 from .echo import Echo
+from .ollama import Ollama
 from .openai_chat import OpenAIChat, Quirks
+from .openai_responses import OpenAIResponses, ResponsesQuirks
 
 CATALOG = Path(__file__).with_name("catalog.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class NoQuirks:
-    """Of a wire that only one server speaks."""
+    """Of a wire whose servers need none."""
 
 
 # A wire is a class and its quirks; `Vendor.wire` names it.
 _WIRES: dict[str, tuple[Callable[..., Provider], type]] = {
     "openai_chat": (OpenAIChat, Quirks),
+    "openai_responses": (OpenAIResponses, ResponsesQuirks),
     "anthropic_messages": (AnthropicMessages, AnthropicQuirks),
+    "ollama": (Ollama, NoQuirks),
     "echo": (Echo, NoQuirks),
 }
 
@@ -40,7 +44,7 @@ class Vendor:
 
     id: str
     name: str
-    wire: Literal["openai_chat", "anthropic_messages", "echo"]
+    wire: Literal["openai_chat", "openai_responses", "anthropic_messages", "ollama", "echo"]
     base_url: str = ""
     needs_key: bool = True
     key_hint: str = ""
@@ -57,8 +61,8 @@ def load(path: Path | None = None) -> dict[str, Vendor]:
         >>> load()["deepseek"].base_url
         'https://api.deepseek.com'
     """
-    vendors = _read(CATALOG)
-    return vendors if path is None else vendors | _read(path)
+    rows = _read(CATALOG) | ({} if path is None else _read(path))
+    return {name: _vendor(name, rows) for name in rows}
 
 
 def open_provider(
@@ -79,10 +83,12 @@ def open_provider(
     if vendor.needs_key and not key:
         raise ProviderError(f"{vendor.name} wants a key.", remedy="Give it one in its settings.", code="provider_auth")
     wire, _ = _WIRES[vendor.wire]
-    return wire(vendor.name, base_url or vendor.base_url, key, quirks=vendor.quirks, client=client)
+    quirks = {} if isinstance(vendor.quirks, NoQuirks) else {"quirks": vendor.quirks}
+    return wire(vendor.name, base_url or vendor.base_url, key, client=client, **quirks)
 
 
-def _read(path: Path) -> dict[str, Vendor]:
+def _read(path: Path) -> dict[str, tuple[Path, Any]]:
+    """The rows by id, each with the file that says it."""
     try:
         rows = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -91,12 +97,21 @@ def _read(path: Path) -> dict[str, Vendor]:
         ) from error
     except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}.", remedy="Correct that line.") from error
-    return {name: _vendor(name, row, f"{path}, [{name}]") for name, row in rows.items()}
+    return {name: (path, row) for name, row in rows.items()}
 
 
-def _vendor(name: str, row: Any, place: str) -> Vendor:
+def _vendor(name: str, rows: Mapping[str, tuple[Path, Any]]) -> Vendor:
+    path, row = rows[name]
+    place = f"{path}, [{name}]"
     if not isinstance(row, Mapping) or not isinstance(row.get("quirks", {}), Mapping):
         raise SettingsError(f"{place}: this is not a table.", remedy="Give each vendor a table of its own.")
+    if "like" in row:
+        _, other = rows.get(str(row["like"]), (path, None))
+        if not isinstance(other, Mapping) or "like" in other:
+            raise SettingsError(
+                f"{place}: like is {row['like']!r}.", remedy="It must be a vendor that is like no other."
+            )
+        row = {key: value for key, value in {**other, **row}.items() if key != "like"}
     _, kind = _WIRES.get(str(row.get("wire")), (None, NoQuirks))
     quirks = _build(kind, row.get("quirks", {}), f"{place}, quirks")
     return _build(Vendor, {**row, "id": name, "quirks": quirks}, place)
@@ -136,5 +151,6 @@ def _misfit(value: Any, hint: Any) -> str:
         return "" if fits else "a list of texts" if inner is str else "a list of tables"
     if hint is Any:
         return ""
-    fits = isinstance(value, hint) and not (hint is int and isinstance(value, bool))
-    return "" if fits else {bool: "true or false", int: "a whole number"}.get(hint, "a text")
+    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+    fits = isinstance(value, (int, float) if hint is float else hint) and isinstance(value, bool) <= (hint is bool)
+    return "" if fits else kinds.get(hint, "a text")

@@ -140,6 +140,8 @@ class Failures:
 
     def told(self, told: Any, model: str, status: int | None = None, code: str | None = None) -> ProviderError:
         """The failure that a server describes in `told`, the JSON of a body or an event; `code` where it is known."""
+        if isinstance(told, list) and told:  # Gemini's compatible endpoint
+            told = told[0]
         body = told if isinstance(told, dict) else {"message": told}
         inner = body.get("error") or body
         inner = inner if isinstance(inner, dict) else {"message": inner}

@@ -14,6 +14,7 @@ from ..errors import ProviderError
 from ..messages import FinishReason, StreamEvent, Usage
 from .base import error_event
 from .failures import OF_THE_LINE, Failures, is_complaint
+from .openai_request import WIRE
 from .reasoning import ReasoningSplitter
 from .untrusted import dict_of, dicts_of, number_of
 
@@ -38,21 +39,29 @@ class Answer:
     Args:
         model: whom the request asked.
         failures: names what the server complains of.
+        warnings: what to tell at the start.
         opens_in_reasoning: see `ReasoningSplitter`.
-        warnings: what to tell at the start, a sentence each.
+        keeps_details: tell at the end, as a mark, what a router wants back of the reasoning.
     """
 
     def __init__(
-        self, model: str, failures: Failures, *, opens_in_reasoning: bool = False, warnings: tuple[str, ...] = ()
+        self,
+        model: str,
+        failures: Failures,
+        warnings: list[StreamEvent],
+        *,
+        opens_in_reasoning: bool = False,
+        keeps_details: bool = False,
     ) -> None:
         self.started = False
         self.spoke = False
         self.done = False  # the chunk with the usage follows the one that finishes
         self.request_id = ""
-        self.warnings = list(warnings)
+        self.warnings = warnings
         self._model = model
         self._failures = failures
         self._splitter = ReasoningSplitter(opens_in_reasoning)
+        self._details: dict[tuple[str, str], dict[str, Any]] | None = {} if keeps_details else None
         self._calls: dict[int | str, tuple[int, str]] = {}
         self._last_call: int | str = 0
         self._called = 0
@@ -71,7 +80,7 @@ class Answer:
         if not self.started:
             self.started = True
             yield StreamEvent("start", model=self._model, data=_origin(chunk, self._model))
-            yield from (StreamEvent("warning", text=warning) for warning in self.warnings)
+            yield from self.warnings
         for choice in dicts_of(chunk["choices"]):
             if choice.get("index") in (0, None):
                 for event in self._choose(choice):
@@ -86,6 +95,9 @@ class Answer:
         if not self.started:
             raise failure or self._failures.unreadable()
         yield from self._splitter.flush()
+        if self._details:
+            details = list(self._details.values())
+            yield StreamEvent("reasoning", data={"details": details, "wire": WIRE})
         if self._usage is not None:
             yield StreamEvent("usage", usage=self._usage)
         if failure is not None:
@@ -106,6 +118,7 @@ class Answer:
         if isinstance(reasoning := delta.get("reasoning_content") or delta.get("reasoning"), str) and reasoning:
             yield from self._splitter.release()
             yield StreamEvent("reasoning", text=reasoning)
+        self._keep_details(dicts_of(delta.get("reasoning_details")))
         for said in (delta.get("content"), delta.get("refusal")):
             if text := _text(said):
                 yield from self._splitter.feed(text)
@@ -119,6 +132,18 @@ class Answer:
             yield self._call(call)
         if isinstance(reason := choice.get("finish_reason"), str) and reason:
             yield from self._note_finish(reason)
+
+    def _keep_details(self, details: list[dict[str, Any]]) -> None:
+        """Join the deltas of each detail: its texts grow, what else it says stays."""
+        if self._details is None:
+            return
+        for detail in details:
+            known = self._details.setdefault((str(detail.get("type")), str(detail.get("index"))), {})
+            for name, value in detail.items():
+                if name in ("text", "summary", "data") and isinstance(value, str):
+                    known[name] = str(known.get(name) or "") + value
+                elif value is not None:
+                    known[name] = value
 
     def _call(self, call: Mapping[str, Any]) -> StreamEvent:
         function = dict_of(call.get("function"))
@@ -136,6 +161,8 @@ class Answer:
         if isinstance(name := function.get("name"), str) and name:
             told["name"] = name
         arguments = function.get("arguments")
+        if extra := dict_of(call.get("extra_content")):
+            told["extra_content"] = extra
         told["arguments"] = arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
         return StreamEvent("tool_call", data={"index": self._calls[key][0], **told})
 

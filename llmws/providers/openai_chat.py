@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from fnmatch import fnmatch
 from typing import Any
 
 from ..messages import StreamEvent
@@ -16,7 +15,9 @@ from .base import CompletionRequest, Embeddings, ModelInfo
 from .embeddings import embed
 from .openai_answer import Answer
 from .openai_models import models
-from .openai_request import Quirks, at_once, request_body, unheard
+from .openai_quirks import Quirks, matches
+from .openai_request import at_once, translate
+from .second_chance import SecondChance
 from .wire import Form, Server
 
 __all__ = ["OpenAIChat", "Quirks"]
@@ -41,15 +42,17 @@ class OpenAIChat:
         await self._server.aclose()
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamEvent, None]:
-        body = request_body(request, self._quirks)
+        body, warnings = translate(request, self._quirks)
         answer = Answer(
             request.model,
             self._server.failures,
-            opens_in_reasoning=any(fnmatch(request.model.lower(), it) for it in self._quirks.opens_in_reasoning),
-            warnings=tuple(unheard(request, self._quirks)),
+            warnings,
+            opens_in_reasoning=matches(request.model, self._quirks.opens_in_reasoning),
+            keeps_details=self._quirks.replay_reasoning == "details",
         )
+        mend = SecondChance(body, warnings).mend
         form: Form = "once" if at_once(request, self._quirks) else "events"
-        async with aclosing(self._server.ask("/chat/completions", body, answer, form=form)) as events:
+        async with aclosing(self._server.ask("/chat/completions", body, answer, form=form, mend=mend)) as events:
             async for event in events:
                 yield event
 

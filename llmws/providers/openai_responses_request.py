@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import ProviderError
 from ..messages import Message, Part
 from .base import CompletionRequest
+from .json_schema import is_strict
 
 WIRE = "openai_responses"
 
@@ -137,8 +138,9 @@ def _tools(request: CompletionRequest) -> dict[str, Any]:
         case name:
             told["tool_choice"] = {"type": "function", "name": name}
     if request.schema is not None:
+        schema = dict(request.schema)
         told["text"] = {
-            "format": {"type": "json_schema", "name": "answer", "schema": dict(request.schema), "strict": True}
+            "format": {"type": "json_schema", "name": "answer", "schema": schema, "strict": is_strict(schema)}
         }
     return told
 

@@ -10,13 +10,21 @@ from llmws.errors import ProviderError, SettingsError
 from llmws.providers.anthropic_messages import AnthropicMessages
 from llmws.providers.catalog import load, open_provider
 from llmws.providers.echo import Echo
+from llmws.providers.ollama import Ollama
 from llmws.providers.openai_chat import OpenAIChat
+from llmws.providers.openai_responses import OpenAIResponses
 
 from .conftest import DONE, Upstream, ask, chunk
 
 
 def test_every_vendor_can_be_opened() -> None:
-    wires = {"echo": Echo, "openai_chat": OpenAIChat, "anthropic_messages": AnthropicMessages}
+    wires = {
+        "echo": Echo,
+        "openai_chat": OpenAIChat,
+        "openai_responses": OpenAIResponses,
+        "anthropic_messages": AnthropicMessages,
+        "ollama": Ollama,
+    }
     for vendor in load().values():
         provider = open_provider(vendor, "sk-a-key", base_url=vendor.base_url or "http://127.0.0.1:9/v1")
         assert provider.name == vendor.name
@@ -25,21 +33,24 @@ def test_every_vendor_can_be_opened() -> None:
 
 def test_the_vendors_that_come_along() -> None:
     vendors = load()
-    wanted = {
-        "embedded",
-        "echo",
-        "openai",
-        "anthropic",
-        "deepseek",
-        "ollama",
-        "vllm",
-        "llamacpp",
-        "lmstudio",
-        "compatible",
-    }
-    assert wanted <= set(vendors)
+    wanted = """
+        embedded echo openai openai-chat anthropic gemini deepseek siliconflow siliconflow-com dashscope dashscope-intl
+        zhipu zai qianfan moonshot moonshot-ai openrouter ollama vllm llamacpp lmstudio compatible
+    """
+    assert list(vendors) == wanted.split()
     assert all(vendor.base_url.startswith(("https://", "http://localhost:", "")) for vendor in vendors.values())
-    assert all(vendor.base_url.startswith("https://") for vendor in vendors.values() if vendor.needs_key)
+    for vendor in (vendor for vendor in vendors.values() if vendor.needs_key):
+        assert vendor.base_url.startswith("https://")
+        assert vendor.docs.startswith("https://")
+        assert vendor.key_hint
+
+
+def test_a_vendor_may_be_like_another(tmp_path: Path) -> None:
+    path = tmp_path / "providers.toml"
+    path.write_text('[house]\nlike = "moonshot"\nname = "Ours"\nbase_url = "http://gpu7/v1"\n', "utf-8")
+    vendors = load(path)
+    assert vendors["house"].quirks == vendors["moonshot"].quirks == vendors["moonshot-ai"].quirks
+    assert (vendors["house"].wire, vendors["house"].name) == ("openai_chat", "Ours")
 
 
 def test_a_vendor_that_wants_a_key_says_so_before_it_is_asked() -> None:
@@ -100,6 +111,9 @@ def test_a_file_adds_vendors_and_replaces_them(tmp_path: Path) -> None:
         ('[house]\nname = "x"\nwire = "echo"\nkey = "sk-1"', "'key' is not known"),
         ('[house]\nname = "x"\nwire = "echo"\nneeds_key = "no"', "needs_key is 'no'"),
         ('[house]\nname = "x"\nwire = "echo"\nquirks = 1', "not a table"),
+        ('[house]\nlike = "nobody"\nname = "x"', "like is 'nobody'"),
+        ('[house]\nlike = "zai"\nname = "x"', "like is 'zai'"),
+        ('[house]\nname = "x"\nwire = "openai_chat"\nquirks = { highest_temperature = true }', "is True"),
         (
             '[house]\nname = "x"\nwire = "openai_chat"\nquirks = { reasoning_effort = "filed" }',
             "quirks: reasoning_effort",
