@@ -170,6 +170,9 @@ class Failures:
     def no_token(self) -> ProviderError:
         return self._error("provider_timeout", "{name} has not begun to answer.", _SENTENCES["provider_timeout"][1])
 
+    def no_end(self) -> ProviderError:
+        return self._error("provider_timeout", "{name} has not come to an end.", _SENTENCES["provider_timeout"][1])
+
     def unreadable(self) -> ProviderError:
         """The server sent neither a stream nor a completion."""
         return self._error("provider", "{name} sent what is no answer to a chat.", _CORRECT)

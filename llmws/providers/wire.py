@@ -73,6 +73,7 @@ class Server:
         client: one to share, which stays open; without it the server has its own, which goes where a laptop may.
         idle_s: seconds without a byte after which the server counts as gone; a keep-alive is a byte.
         first_token_s: seconds within which an answer must begin, whatever keep-alives come. None waits for ever.
+        total_s: seconds within which it must end: who drips a byte now and then is never silent.
         tells_when: see `Failures`.
     """
 
@@ -89,6 +90,7 @@ class Server:
         client: AsyncClient | None = None,
         idle_s: float | None = 300.0,
         first_token_s: float | None = 600.0,
+        total_s: float | None = 3_600.0,
     ) -> None:
         api_key = _checked_key(name, api_key or "")
         self.name = name
@@ -99,6 +101,7 @@ class Server:
             self._headers[key_header] = f"Bearer {api_key}" if key_header == "Authorization" else api_key
         self._idle_s = idle_s
         self._first_token_s = first_token_s
+        self._total_s = total_s
         self._own_client = client is None
         self._client = client or new_client(AddressPolicy())
 
@@ -121,11 +124,11 @@ class Server:
             form: server-sent events, a JSON text in each line, or one JSON text.
             mend: what to post after a refusal instead; see `Mend`.
         """
-        due = None if self._first_token_s is None else asyncio.get_running_loop().time() + self._first_token_s
+        begin_by, end_by = _in(self._first_token_s), _in(self._total_s)
         failed: ProviderError | None = None
         async with aclosing(self._chunks(path, body, answer, form, mend)) as chunks:
             try:
-                while (chunk := await self._next(chunks, None if answer.spoke else due)) is not None:
+                while (chunk := await self._next(chunks, answer, begin_by, end_by)) is not None:
                     for event in answer.feed(chunk):
                         yield event
                     if answer.done:
@@ -164,6 +167,7 @@ class Server:
                     timeout=timeout(limit_s, CONNECT_S),
                 ) as response,
             ):
+                self._check_encoding(response)
                 text = await read_text(response, CALL_LIMIT)
                 if not response.is_success:
                     raise self.failures.refused(response.status_code, response.headers, text, model)
@@ -176,13 +180,20 @@ class Server:
             raise self.failures.told(told, model)
         return told
 
-    async def _next(self, chunks: AsyncGenerator[Any, None], due: float | None) -> Any:
-        """The next chunk, or None at the end; keep-alives are no chunks, so they do not move `due`."""
+    async def _next(
+        self, chunks: AsyncGenerator[Any, None], answer: Fold, begin_by: float | None, end_by: float | None
+    ) -> Any:
+        """The next chunk, or None at the end; keep-alives are no chunks, and put nothing off."""
         try:
-            async with asyncio.timeout_at(due):
+            async with asyncio.timeout_at(end_by if answer.spoke or begin_by is None else begin_by):
                 return await anext(chunks, None)
         except TimeoutError:
-            raise self.failures.no_token() from None
+            raise (self.failures.no_end() if answer.spoke else self.failures.no_token()) from None
+
+    def _check_encoding(self, response: Response) -> None:
+        """An answer that was compressed twice grows a million times: nobody asked for that."""
+        if response.headers.get("content-encoding", "identity").strip().lower() not in _ENCODINGS:
+            raise self.failures.unreadable()
 
     async def _chunks(
         self, path: str, body: Mapping[str, Any], answer: Fold, form: Form, mend: Mend | None
@@ -204,6 +215,7 @@ class Server:
                     headers=headers,
                     timeout=timeout(idle_s, CONNECT_S),
                 ) as response:
+                    self._check_encoding(response)
                     if response.is_success:
                         answer.request_id = request_id(response.headers)
                         async with aclosing(read(response)) as chunks:
@@ -260,11 +272,17 @@ class Server:
         return {} if content is None else {"Content-Type": "application/json"}
 
 
+# What the HTTP library can undo, at most once.
+_ENCODINGS = {"identity", "gzip", "deflate"}
 _ACCEPT: dict[Form, str] = {
     "once": "application/json",
     "events": "text/event-stream, application/json",
     "lines": "application/x-ndjson, application/json",
 }
+
+
+def _in(seconds: float | None) -> float | None:
+    return None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
 def _chunk(event: ServerSentEvent) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import httpx
 
 from llmws.errors import ProviderError
 from llmws.messages import StreamEvent, Usage, assemble
+from llmws.providers.anthropic_messages import AnthropicMessages
 from llmws.providers.base import Provider
 from llmws.providers.ollama import Ollama
 from llmws.providers.openai_chat import OpenAIChat, Quirks
@@ -49,10 +50,16 @@ OPEN: dict[str, Open] = {
         "Vendor", url, KEY, quirks=Quirks(opens_in_reasoning=("*deepseek-r1*",)), **more
     ),
     "openai_responses": lambda url, **more: OpenAIResponses("Vendor", url, KEY, **more),
+    "anthropic_messages": lambda url, **more: AnthropicMessages("Vendor", url, KEY, **more),
     "ollama": lambda url, **more: Ollama("Vendor", url, KEY, **more),
 }
 # Where an answer is asked for; whatever else a wire asks, the server does not know.
-ASKED = {"openai_chat": "/v1/chat/completions", "openai_responses": "/v1/responses", "ollama": "/api/chat"}
+ASKED = {
+    "openai_chat": "/v1/chat/completions",
+    "openai_responses": "/v1/responses",
+    "anthropic_messages": "/v1/messages",
+    "ollama": "/api/chat",
+}
 
 
 class Pieces(httpx.AsyncByteStream):
