@@ -41,6 +41,7 @@ from . import (
     status,
     tickets,
     training,
+    usage,
 )
 from .identity import Identity, LocalIdentity
 from .ledger import Ledger
@@ -71,6 +72,7 @@ ROUTERS = (
     status,
     tickets,
     training,
+    usage,
 )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
-from ..errors import Error, Forbidden
+from ..errors import Forbidden, StoreError
 from ..messages import Message, Usage
 from ..providers.prices import Price
 from ..store import Store
@@ -110,9 +110,10 @@ class Ledger:
     async def _keep_batch(self, batch: list[tuple[UsageRow, asyncio.Future[None]]]) -> None:
         try:
             await self._store.write(kept.add_all, [row for row, _ in batch])
-        except Error as problem:
-            if len(batch) == 1:
-                batch[0][1].set_exception(problem)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
+            if isinstance(problem, StoreError) or len(batch) == 1:
+                for _, kept_row in batch:
+                    kept_row.set_exception(problem)
                 return
             # One that does not fit is not to take the others with it.
             for one in batch:

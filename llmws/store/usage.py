@@ -129,6 +129,14 @@ def page(
     return [UsageRow(**row._mapping) for row in rows], following
 
 
+def first(connection: Connection, owner: str | None = None) -> float | None:
+    """When the first call ended; None where there is none."""
+    statement = select(func.min(tables.usage.c.created_at))
+    if owner is not None:
+        statement = statement.where(tables.usage.c.owner == owner)
+    return connection.scalar(statement)
+
+
 def totals(
     connection: Connection,
     by: Sequence[str],
