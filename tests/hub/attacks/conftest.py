@@ -17,6 +17,8 @@ def scene(hub: RunningHub) -> Iterator[Scene]:
     """People at work; their servers end afterwards."""
     built = build(hub)
     yield built
+    with built.service(built.tokens["rita"]) as api:
+        api.post(f"/api/jobs/{built.things['running job']}/stop")
     for name, person in built.people.items():
         for server in ("server", "servers/admin") if name == "ann" else ("server",):
             person.ask("DELETE", f"/hub/api/users/{name}/{server}")

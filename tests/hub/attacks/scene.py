@@ -155,6 +155,7 @@ def build(hub: RunningHub) -> Scene:
     scene.kernels["ann/admin"] = people["ann"].start_kernel("admin")
     scene.kernels["bob"] = people["bob"].open_dashboard()
     _talk(scene)
+    _tune(scene)
     return scene
 
 
@@ -217,7 +218,7 @@ def _find_server(scene: Scene, whose: str) -> None:
 
 
 def _talk(scene: Scene) -> None:
-    """Have Rita and Ann chat and compare, so that there is something to find."""
+    """Have Rita and Ann chat, and Rita compare, so that there is something to find."""
     for name in ("rita", "ann"):
         with scene.service(scene.tokens[name]) as api:
             chat = api.post("/api/chats", json={"model": "echo"}).raise_for_status().json()["id"]
@@ -228,6 +229,28 @@ def _talk(scene: Scene) -> None:
                 ticket = api.post("/api/tickets", json={"action": "download", "thing": f"chats/{chat}"})
                 scene.ticket = ticket.raise_for_status().json()["ticket"]
                 scene.things |= {"chat": chat, "message": said["message"]["id"], "generation": generation}
+                asked = {"prompt": scene.marks[name], "models": ["echo", "echo"]}
+                compared = api.post("/api/comparisons", json=asked).raise_for_status().json()
+                scene.things["comparison"] = compared["id"]
+
+
+def _tune(scene: Scene) -> None:
+    """Have Rita train and serve a model of her own, and begin a training that goes on."""
+    with scene.service(scene.tokens["rita"]) as api:
+        # A model is called by its job's name, which who guesses at it says, too.
+        for thing, name, steps in (("job", "of-rita", 6), ("running job", scene.marks["rita"], 100_000)):
+            recipe = {"max_steps": steps, "save_steps": 2}
+            wanted = {"base": "smollm2-135m", "dataset": "seafarer", "recipe": recipe, "name": name}
+            scene.things[thing] = api.post("/api/jobs", json=wanted).raise_for_status().json()["id"]
+        wait_for(lambda: _job(api, scene.things["job"])["state"] == "finished")
+        wait_for(lambda: _job(api, scene.things["running job"])["state"] == "running")
+        api.post(f"/api/jobs/{scene.things['job']}/serve").raise_for_status()
+        wait_for(lambda: _job(api, scene.things["job"])["model"])
+        scene.things["model"] = _job(api, scene.things["job"])["model"]
+
+
+def _job(api: httpx.Client, id: str) -> dict[str, Any]:
+    return dict(api.get(f"/api/jobs/{id}").raise_for_status().json())
 
 
 def _wait_for_answer(api: httpx.Client, generation: str) -> None:

@@ -154,6 +154,10 @@ def test_every_route_of_the_service_by_everybody(scene: Scene, attempts: Attempt
     with scene.service(scene.tokens["rita"]) as api:
         shown = api.get(f"/api/chats/{scene.things['chat']}/messages").raise_for_status().json()["items"]
         assert len(shown) == 2
+        assert api.get(f"/api/jobs/{scene.things['running job']}").json()["state"] == "running"
+        assert api.get(f"/api/jobs/{scene.things['job']}").json()["model"] == scene.things["model"]
+        assert api.get(f"/api/models/{scene.things['model']}/grants").json()["items"] == []
+        assert api.get(f"/api/comparisons/{scene.things['comparison']}").is_success
 
 
 def _bearer(token: str) -> dict[str, str]:
