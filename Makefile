@@ -26,6 +26,7 @@ test: lint node_modules/.ready ## lint, unit, contract, browser and notebook tes
 test-all: testing node_modules/.ready train-env ## the long tests: real training, faults, many kills (below 50 minutes)
 	@scripts/browser
 	@scripts/postgresql >/dev/null
+	@scripts/tls
 	@.venv/bin/pytest -m long --timeout 1800 $(PYTEST)
 
 bench: testing train-env ## the quick benches, each beside its peer

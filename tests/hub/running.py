@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -60,7 +61,8 @@ class Person(httpx.Client):
     """A signed-in browser without a screen: its cookies, and what its pages would send along."""
 
     def __init__(self, hub: RunningHub, name: str) -> None:
-        super().__init__(base_url=hub.url, follow_redirects=True, timeout=60, trust_env=False)
+        trusted = ssl.create_default_context(cafile=hub.certificate) if hub.certificate else True
+        super().__init__(base_url=hub.url, verify=trusted, follow_redirects=True, timeout=60, trust_env=False)
         self.hub, self.name = hub, name
         self.get("/hub/login")
         form = {"username": self.name, "password": PASSWORD, "_xsrf": self.xsrf("/hub/")}
@@ -124,6 +126,7 @@ class Kernel:
             cookie=person.cookie_header(path),
             origin=person.hub.url,
             timeout=60,
+            sslopt={"ca_certs": str(person.hub.certificate)} if person.hub.certificate else None,
         )
 
     def send(self, type: str, content: dict[str, Any], channel: str = "shell") -> str:
@@ -159,6 +162,9 @@ class RunningHub:
     process: subprocess.Popen[str] | None = None
     # Under whose account it runs, where that is not root's.
     account: int | None = None
+    # What stands in front of it, and whose certificates to trust there.
+    front: str | None = None
+    certificate: Path | None = None
 
     def __post_init__(self) -> None:
         if self.account is not None:
@@ -166,7 +172,7 @@ class RunningHub:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.front or f"http://127.0.0.1:{self.port}"
 
     @property
     def state(self) -> State:
