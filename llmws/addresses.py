@@ -12,6 +12,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -85,6 +86,7 @@ class AddressPolicy:
         return any(network is not None and address in network for network in map(_network, self.allowed))
 
 
+@lru_cache(maxsize=4096)
 def literal(host: str) -> Address | None:
     """The address that `host` is already, in any form that a socket understands; None where it is a name.
 

@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import httpx
@@ -34,6 +34,7 @@ __all__ = [
     "new_client",
     "read_text",
     "timeout",
+    "url",
 ]
 
 AsyncClient = httpx.AsyncClient
@@ -119,6 +120,12 @@ def is_address(url: str) -> bool:
     except httpx.InvalidURL:
         return False
     return parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) < 65_536
+
+
+@lru_cache(maxsize=4096)
+def url(address: str) -> httpx.URL:
+    """`address` parsed, once: it takes a tenth of what a whole call takes."""
+    return httpx.URL(address)
 
 
 async def events(response: Response) -> AsyncGenerator[ServerSentEvent, None]:

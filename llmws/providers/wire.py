@@ -25,6 +25,7 @@ from ..http import (
     lines,
     read_text,
     timeout,
+    url,
 )
 from ..messages import StreamEvent
 from ..outbound import new_client
@@ -161,7 +162,7 @@ class Server:
                 asyncio.timeout(limit_s),
                 self._client.stream(
                     method,
-                    self.base_url + path,
+                    url(self.base_url + path),
                     content=content,
                     headers=headers,
                     timeout=timeout(limit_s, CONNECT_S),
@@ -210,7 +211,7 @@ class Server:
             try:
                 async with self._client.stream(
                     "POST",
-                    self.base_url + path,
+                    url(self.base_url + path),
                     content=content,
                     headers=headers,
                     timeout=timeout(idle_s, CONNECT_S),
