@@ -19,7 +19,7 @@ from .embeddings import LIMIT_S, vectors_of
 from .ollama_answer import Answer
 from .ollama_context import window
 from .ollama_models import About, about_of, info_of, listed, loaded_window
-from .ollama_request import asks_for_window, request_body, unheard
+from .ollama_request import asks_for_window, translate
 from .untrusted import dict_of, number_of
 from .wire import Server
 
@@ -51,13 +51,9 @@ class Ollama:
         size = None
         if not (about.elsewhere or asks_for_window(request.parameters)):
             size = window(request, about, await self._loaded(request.model))
-        answer = Answer(
-            request.model,
-            self._server.failures,
-            warnings=tuple(unheard(request, about)),
-            reasons=request.schema is not None and request.parameters.reasoning_effort not in (None, "none"),
-        )
-        body = request_body(request, about, size)
+        body, warnings = translate(request, about, size)
+        reasons = request.schema is not None and request.parameters.reasoning_effort not in (None, "none")
+        answer = Answer(request.model, self._server.failures, warnings, reasons=reasons)
         async with aclosing(self._server.ask("/api/chat", body, answer, form="lines")) as events:
             async for event in events:
                 yield event

@@ -33,17 +33,15 @@ class Answer:
     Args:
         model: whom the request asked.
         failures: names what the server complains of.
-        warnings: what to tell at the start, a sentence each.
+        warnings: what to tell at the start.
         reasons: it was told to reason, so that it is worth a word if it does not.
     """
 
-    def __init__(
-        self, model: str, failures: Failures, *, warnings: tuple[str, ...] = (), reasons: bool = False
-    ) -> None:
+    def __init__(self, model: str, failures: Failures, warnings: list[StreamEvent], *, reasons: bool = False) -> None:
         self.spoke = False
         self.done = False
         self.request_id = ""
-        self.warnings = list(warnings)
+        self.warnings = warnings
         self._model = model
         self._failures = failures
         self._reasons = reasons
@@ -64,7 +62,7 @@ class Answer:
         if not self._started:
             self._started = True
             yield StreamEvent("start", model=self._model, data=self._origin(line))
-            yield from (StreamEvent("warning", text=warning) for warning in self.warnings)
+            yield from self.warnings
         for event in self._say(dict_of(line.get("message"))):
             self.spoke = True
             self._reasoned |= event.type == "reasoning"

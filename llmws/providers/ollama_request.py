@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..errors import ProviderError
-from ..messages import Message, Parameters, Part
-from .base import CompletionRequest
+from ..messages import Message, Parameters, Part, StreamEvent
+from .base import CompletionRequest, changed, dropped, invalid
 from .ollama_context import overflow
 from .ollama_models import About
 
@@ -21,66 +20,38 @@ _FIELDS = frozenset(
 _OPTIONS = {"temperature": "temperature", "top_p": "top_p", "seed": "seed", "max_tokens": "num_predict"}
 _LEVELS = ("low", "medium", "high", "max")
 
-_ANY_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 
-
-def request_body(request: CompletionRequest, about: About, window: int | None = None) -> dict[str, Any]:
-    """The JSON to post to ``/api/chat``.
+def translate(
+    request: CompletionRequest, about: About, window: int | None = None
+) -> tuple[dict[str, Any], list[StreamEvent]]:
+    """The JSON to post to ``/api/chat``, and what must be told: what was not passed on, or changed, or does not fit.
 
     Args:
         about: what the server says of the model.
         window: the ``num_ctx`` to ask for.
 
     Example:
-        >>> request_body(CompletionRequest("m", (Message.user("Hi"),)), About())
+        >>> translate(CompletionRequest("m", (Message.user("Hi"),)), About())[0]
         {'model': 'm', 'messages': [{'role': 'user', 'content': 'Hi'}], 'stream': True}
     """
     extra = request.parameters.extra
     if reserved := _RESERVED & set(extra):
-        raise _invalid(f"The parameter {min(reserved)!r} cannot be set by hand.", "Leave it out.")
-    body: dict[str, Any] = {"model": request.model, "messages": list(_messages(request.messages)), "stream": True}
-    if request.tools and request.tool_choice != "none":
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": {**_ANY_ARGUMENTS, **tool.parameters},
-                },
-            }
-            for tool in request.tools
-        ]
+        raise invalid(f"The parameter {min(reserved)!r} cannot be set by hand.", "Leave it out.")
+    told: list[StreamEvent] = []
+    if sentence := overflow(request, about):
+        told.append(StreamEvent("warning", text=sentence, data={"code": "truncated"}))
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": list(_messages(request.messages)),
+        "stream": True,
+        **_tools(request, told),
+        **_think(request.parameters.reasoning_effort, about, told),
+    }
     if request.schema is not None:
         body["format"] = dict(request.schema)
-    if (think := _think(request.parameters.reasoning_effort, about)) is not None:
-        body["think"] = think
     if options := _options(request.parameters, window):
         body["options"] = options
-    return body | {name: value for name, value in extra.items() if name in _FIELDS - {"options"}}
-
-
-def unheard(request: CompletionRequest, about: About) -> Iterator[str]:
-    """What was asked for and cannot be, a sentence each."""
-    if sentence := overflow(request, about):
-        yield sentence
-    if request.tools and request.tool_choice not in (None, "auto", "none"):
-        yield "The choice of a tool was not passed on: with Ollama the model chooses."
-    effort = request.parameters.reasoning_effort
-    think = _think(effort, about)
-    if effort is None or think == effort or (effort == "none" and think is False):
-        return
-    if think is None:
-        if effort != "none":
-            yield "The reasoning effort was not passed on: the model does not reason."
-        elif about.think and about.think != (False,):
-            yield "The model reasons all the same: it cannot be told not to."
-    elif effort == "none":
-        yield f"The model cannot be told not to reason: its effort is {think!r}."
-    elif think is True:
-        yield "The model reasons as much as it does: it knows no degrees of effort."
-    else:
-        yield f"The reasoning effort is {think!r}: the model knows no {effort!r}."
+    return body | {name: value for name, value in extra.items() if name in _FIELDS - {"options"}}, told
 
 
 def asks_for_window(parameters: Parameters) -> bool:
@@ -89,18 +60,47 @@ def asks_for_window(parameters: Parameters) -> bool:
     return "num_ctx" in parameters.extra or (isinstance(by_hand, Mapping) and "num_ctx" in by_hand)
 
 
-def _think(effort: str | None, about: About) -> bool | str | None:
-    """What ``think`` is to say, None to say nothing; a value that the model does not know would silently be none."""
-    if effort is None or about.can("thinking") is False:
-        return None
+def _tools(request: CompletionRequest, told: list[StreamEvent]) -> dict[str, Any]:
+    if not request.tools or request.tool_choice == "none":
+        return {}
+    if request.tool_choice not in (None, "auto"):
+        told.append(changed("tool_choice", "The model itself chooses whether to call a tool: it cannot be told to"))
+    functions = (
+        {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": {"type": "object", "properties": {}, **tool.parameters},
+        }
+        for tool in request.tools
+    )
+    return {"tools": [{"type": "function", "function": function} for function in functions]}
+
+
+def _think(effort: str | None, about: About, told: list[StreamEvent]) -> dict[str, Any]:
+    """What ``think`` is to say; a value that the model does not know would silently count as none."""
     wanted = False if effort == "none" else effort
-    if about.think is None or any(value == wanted and type(value) is type(wanted) for value in about.think):
-        return wanted
-    levels = [level for level in _LEVELS if level in about.think]
+    known = about.think
+    reasons = about.can("thinking") is not False and known != (False,)
+    if effort is None or (wanted is False and not reasons):
+        return {}
+    if not reasons:
+        told.append(dropped("reasoning_effort", "this model does not reason"))
+        return {}
+    if known is None or any(value is wanted or (value == wanted and value is not True) for value in known):
+        return {"think": wanted}
+    levels = [level for level in _LEVELS if level in known]
     if levels:
-        place = 0 if effort == "none" else _LEVELS.index(effort)
-        return min(levels, key=lambda level: abs(_LEVELS.index(level) - place))
-    return True if wanted and True in about.think else None
+        place = _LEVELS.index(str(wanted)) if wanted else 0
+        nearest = min(levels, key=lambda level: abs(_LEVELS.index(level) - place))
+        how = f"The reasoning effort is {nearest!r}: the model has no {effort!r}"
+        always = f"This model always reasons; it was asked for the effort {nearest!r}"
+        told.append(changed("reasoning_effort", how if wanted else always))
+        return {"think": nearest}
+    if wanted and True in known:
+        told.append(changed("reasoning_effort", "The reasoning was switched on: it knows no degrees here"))
+        return {"think": True}
+    told.append(dropped("reasoning_effort", "this model always reasons"))
+    return {}
 
 
 def _options(parameters: Parameters, window: int | None) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _spoken(message: Message) -> dict[str, Any]:
         if part.type == "image":
             wired.setdefault("images", []).append(_image(str(part.data.get("url", ""))))
         elif part.type != "text":
-            raise _invalid(f"A part of the type {part.type!r} cannot be sent to Ollama.", "Send text or images.")
+            raise invalid(f"A part of the type {part.type!r} cannot be sent to Ollama.", "Send text or images.")
     return wired
 
 
@@ -161,7 +161,7 @@ def _image(url: str) -> str:
     """The base64 of a ``data:`` address: Ollama fetches nothing."""
     head, comma, data = url.partition(",")
     if not (comma and head.startswith("data:") and head.endswith(";base64")):
-        raise _invalid("Ollama does not fetch images from an address.", "Attach the image itself.")
+        raise invalid("Ollama does not fetch images from an address.", "Attach the image itself.")
     return data
 
 
@@ -176,7 +176,3 @@ def _arguments(part: Part) -> dict[str, Any]:
     except (ValueError, RecursionError):
         arguments = None
     return arguments if isinstance(arguments, dict) else {}
-
-
-def _invalid(message: str, remedy: str) -> ProviderError:
-    return ProviderError(message, remedy=remedy, code="provider_invalid")

@@ -15,7 +15,8 @@ from .base import CompletionRequest, Embeddings, ModelInfo
 from .embeddings import embed
 from .openai_models import models
 from .openai_responses_answer import Answer
-from .openai_responses_request import ResponsesQuirks, request_body, unheard
+from .openai_responses_request import ResponsesQuirks, translate
+from .second_chance import SecondChance
 from .wire import Server
 
 __all__ = ["OpenAIResponses", "ResponsesQuirks"]
@@ -46,14 +47,10 @@ class OpenAIResponses:
         await self._server.aclose()
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamEvent, None]:
-        body = request_body(request, self._quirks)
-        answer = Answer(
-            request.model,
-            self._server.failures,
-            warnings=tuple(unheard(request, self._quirks)),
-            limit=body.get("max_output_tokens"),
-        )
-        async with aclosing(self._server.ask("/responses", body, answer)) as events:
+        body, warnings = translate(request, self._quirks)
+        answer = Answer(request.model, self._server.failures, warnings, limit=body.get("max_output_tokens"))
+        mend = SecondChance(body, warnings).mend
+        async with aclosing(self._server.ask("/responses", body, answer, mend=mend)) as events:
             async for event in events:
                 yield event
 

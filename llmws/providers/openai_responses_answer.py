@@ -42,17 +42,17 @@ class Answer:
     Args:
         model: whom the request asked.
         failures: names what the server complains of.
-        warnings: what to tell at the start, a sentence each.
+        warnings: what to tell at the start.
         limit: the tokens that the answer may have; llama.cpp says `completed` when they are used up.
     """
 
     def __init__(
-        self, model: str, failures: Failures, *, warnings: tuple[str, ...] = (), limit: int | None = None
+        self, model: str, failures: Failures, warnings: list[StreamEvent], *, limit: int | None = None
     ) -> None:
         self.spoke = False
         self.done = False
         self.request_id = ""
-        self.warnings = list(warnings)
+        self.warnings = warnings
         self._model = model
         self._failures = failures
         self._limit = limit
@@ -75,7 +75,7 @@ class Answer:
         if not self._started and (response or kind.startswith("response.")):
             self._started = True
             yield StreamEvent("start", model=self._model, data=self._origin(response))
-            yield from (StreamEvent("warning", text=warning) for warning in self.warnings)
+            yield from self.warnings
         for event in self._read(kind, told):
             self.spoke |= bool(event.text) or event.type == "tool_call"
             yield event

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from typing import Any
 
-from ..errors import ProviderError
-from ..messages import Message, Part
-from .base import CompletionRequest
+from ..messages import Message, Parameters, Part, StreamEvent
+from .base import CompletionRequest, changed, dropped, invalid
 from .json_schema import is_strict
+from .openai_quirks import matches
 
 WIRE = "openai_responses"
 
@@ -41,39 +40,27 @@ class ResponsesQuirks:
     least_output: int = 0
 
 
-def request_body(request: CompletionRequest, quirks: ResponsesQuirks) -> dict[str, Any]:
-    """The JSON to post.
+def translate(request: CompletionRequest, quirks: ResponsesQuirks) -> tuple[dict[str, Any], list[StreamEvent]]:
+    """The JSON to post, and what must be told: that a wish was not passed on, or how it was changed.
 
     Example:
-        >>> request_body(CompletionRequest("m", (Message.user("Hi"),)), ResponsesQuirks())["input"]
+        >>> translate(CompletionRequest("m", (Message.user("Hi"),)), ResponsesQuirks())[0]["input"]
         [{'role': 'user', 'content': 'Hi'}]
     """
     if reserved := _RESERVED & set(request.parameters.extra):
-        raise _invalid(f"The parameter {min(reserved)!r} cannot be set by hand.", "Leave it out.")
+        raise invalid(f"The parameter {min(reserved)!r} cannot be set by hand.", "Leave it out.")
+    told: list[StreamEvent] = []
+    plan = _plan(request, quirks, told)
     body: dict[str, Any] = {
         "model": request.model,
         "input": [item for message in request.messages for item in _items(message)],
         "stream": True,
         "store": False,
+        **_tools(request),
+        **_sampling(request.parameters, plan, quirks, told),
+        **_reasoning(plan),
     }
-    return body | _tools(request) | _parameters(request, quirks) | dict(request.parameters.extra)
-
-
-def unheard(request: CompletionRequest, quirks: ResponsesQuirks) -> Iterator[str]:
-    """What was asked for and cannot be passed on as it is, a sentence each."""
-    parameters, plan = request.parameters, _plan(request, quirks)
-    if parameters.stop:
-        yield "The stop sequences were not passed on: this wire has none."
-    if parameters.seed is not None:
-        yield "The seed was not passed on: this wire has none."
-    if not plan.samples and (parameters.temperature is not None or parameters.top_p is not None):
-        yield "Temperature and top_p were not passed on: a model that reasons refuses them."
-    if parameters.reasoning_effort not in (None, "none", plan.effort):
-        yield "The reasoning effort was not passed on: the model does not reason."
-    if parameters.reasoning_effort == "none" and plan.effort not in (None, "none"):
-        yield f"The model cannot be told not to reason: its effort is {plan.effort!r}."
-    if parameters.max_tokens is not None and parameters.max_tokens < quirks.least_output:
-        yield f"The answer may have {quirks.least_output} tokens: this provider accepts no smaller limit."
+    return body | dict(request.parameters.extra), told
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +72,45 @@ class _Plan:
     samples: bool
 
 
-def _plan(request: CompletionRequest, quirks: ResponsesQuirks) -> _Plan:
+def _plan(request: CompletionRequest, quirks: ResponsesQuirks, told: list[StreamEvent]) -> _Plan:
     effort = request.parameters.reasoning_effort
     if not quirks.reasons:
         return _Plan(None, effort, True)
-    if not _matches(request.model, quirks.reasons):
+    if not matches(request.model, quirks.reasons):
+        if effort not in (None, "none"):
+            told.append(dropped("reasoning_effort", "this model does not reason"))
         return _Plan(False, None, True)
-    if effort == "none" and _matches(request.model, quirks.always_reasons):
+    if effort == "none" and matches(request.model, quirks.always_reasons):
+        told.append(changed("reasoning_effort", "This model always reasons; it was asked for the effort 'low'"))
         return _Plan(True, "low", False)
     return _Plan(True, effort, effort == "none")
 
 
-def _matches(model: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(model.lower(), pattern) for pattern in patterns)
+def _sampling(parameters: Parameters, plan: _Plan, quirks: ResponsesQuirks, told: list[StreamEvent]) -> dict[str, Any]:
+    wishes = {name: getattr(parameters, name) for name in ("temperature", "top_p", "seed")}
+    wishes["stop"] = parameters.stop or None
+    wishes = {name: value for name, value in wishes.items() if value is not None}
+    refused = {"stop": "this wire has no stop sequences", "seed": "this wire has no seed"}
+    if not plan.samples:
+        refused |= dict.fromkeys(("temperature", "top_p"), "a model that reasons does not take it")
+    for name in [name for name in wishes if name in refused]:
+        told.append(dropped(name, refused[name]))
+        del wishes[name]
+    if (limit := parameters.max_tokens) is not None:
+        wishes["max_output_tokens"] = max(limit, quirks.least_output)
+        if limit < quirks.least_output:
+            told.append(changed("max_tokens", f"The answer may have {quirks.least_output} tokens, the smallest limit"))
+    return wishes
 
 
-def _parameters(request: CompletionRequest, quirks: ResponsesQuirks) -> dict[str, Any]:
-    parameters, plan = request.parameters, _plan(request, quirks)
-    told: dict[str, Any] = {}
-    if plan.samples:
-        told |= {"temperature": parameters.temperature, "top_p": parameters.top_p}
-    if parameters.max_tokens is not None:
-        told["max_output_tokens"] = max(parameters.max_tokens, quirks.least_output)
-    if plan.reasons:
-        told["include"] = ["reasoning.encrypted_content"]
+def _reasoning(plan: _Plan) -> dict[str, Any]:
     if plan.effort == "none":
-        told["reasoning"] = {"effort": "none"}
-    elif plan.reasons or plan.effort is not None:
-        told["reasoning"] = {"effort": plan.effort, "summary": "auto"} if plan.effort else {"summary": "auto"}
-    return {name: value for name, value in told.items() if value is not None}
+        return {"reasoning": {"effort": "none"}}
+    if not plan.reasons and plan.effort is None:
+        return {}
+    wanted = {"effort": plan.effort, "summary": "auto"} if plan.effort else {"summary": "auto"}
+    # Who is not known to reason might refuse to show it in this form.
+    return {"reasoning": wanted} | ({"include": ["reasoning.encrypted_content"]} if plan.reasons else {})
 
 
 def _tools(request: CompletionRequest) -> dict[str, Any]:
@@ -215,10 +212,6 @@ def _content_part(type: str, text: str, data: Mapping[str, Any]) -> dict[str, An
         return {"type": "input_text", "text": text}
     if type == "image" and data.get("url"):
         return {"type": "input_image", "image_url": data["url"], "detail": "auto"}
-    raise _invalid(
+    raise invalid(
         f"A part of the type {type!r} cannot be sent to this provider.", "Send text, or images with an address."
     )
-
-
-def _invalid(message: str, remedy: str) -> ProviderError:
-    return ProviderError(message, remedy=remedy, code="provider_invalid")

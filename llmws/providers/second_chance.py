@@ -102,7 +102,9 @@ def _named(refusal: ProviderError) -> Iterator[str]:
     said = refusal.message.lower()
     named = [match["name"] for pattern in _REFUSALS for match in re.finditer(pattern, said)]
     parameter = refusal.details.get("parameter")
-    if isinstance(parameter, str) and (named or re.search(r"unsupported|not supported|unknown|unrecognized", said)):
+    # OpenAI says of a summary of the reasoning that the organisation must be verified, and means it in the code alone.
+    coded = f"{said} {refusal.details.get('provider_code', '')}"
+    if isinstance(parameter, str) and (named or re.search(r"unsupported|not supported|unknown|unrecognized", coded)):
         yield parameter.lower()
     yield from named
 

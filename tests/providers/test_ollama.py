@@ -15,7 +15,7 @@ from llmws.providers.base import CompletionRequest, Embedder, Embeddings, ModelI
 from llmws.providers.ollama import Ollama
 from llmws.providers.ollama_context import prompt_tokens, window
 from llmws.providers.ollama_models import About, about_of, listed, loaded_window
-from llmws.providers.ollama_request import request_body, unheard
+from llmws.providers.ollama_request import translate
 
 from .conftest import LIMIT_S, Upstream, ask, line
 
@@ -54,8 +54,12 @@ def asked(upstream: Upstream, path: str) -> list[Any]:
 # What is sent
 
 
+def body_of(request: CompletionRequest, about: About | None = None, size: int | None = None) -> dict[str, Any]:
+    return translate(request, about or About(), size)[0]
+
+
 def test_what_is_not_asked_is_not_sent() -> None:
-    assert request_body(ask(), About()) == {
+    assert body_of(ask()) == {
         "model": "m",
         "messages": [{"role": "user", "content": "Hello"}],
         "stream": True,
@@ -66,7 +70,7 @@ def test_a_request_says_what_was_asked() -> None:
     schema = {"type": "object", "properties": {"moons": {"type": "integer"}}}
     parameters = Parameters(temperature=0.0, top_p=0.9, max_tokens=7, seed=1, stop=("END",), reasoning_effort="high")
     request = CompletionRequest("m", (Message.user("Hi"),), parameters, tools=(LOOK, Tool("wait")), schema=schema)
-    body = request_body(request, LEVELS, 8192)
+    body = body_of(request, LEVELS, 8192)
     assert body["options"] == {
         "temperature": 0.0,
         "top_p": 0.9,
@@ -85,7 +89,7 @@ def test_a_request_says_what_was_asked() -> None:
 
 
 def test_extra_is_an_option_unless_the_wire_knows_it() -> None:
-    body = request_body(ask(temperature=0.5, extra={"top_k": 40, "keep_alive": -1, "options": {"min_p": 0.1}}), About())
+    body = body_of(ask(temperature=0.5, extra={"top_k": 40, "keep_alive": -1, "options": {"min_p": 0.1}}))
     assert body["options"] == {"temperature": 0.5, "top_k": 40, "min_p": 0.1}
     assert body["keep_alive"] == -1
 
@@ -93,7 +97,7 @@ def test_extra_is_an_option_unless_the_wire_knows_it() -> None:
 @pytest.mark.parametrize("name", ["model", "messages", "stream"])
 def test_extra_cannot_change_what_is_metered(name: str) -> None:
     with pytest.raises(ProviderError, match=name) as caught:
-        request_body(ask(extra={name: "another"}), About())
+        body_of(ask(extra={name: "another"}))
     assert caught.value.code == "provider_invalid"
 
 
@@ -117,7 +121,7 @@ CONVERSATION = (
 
 
 def test_a_conversation_goes_back_as_the_wire_wants_it() -> None:
-    assert request_body(CompletionRequest("m", CONVERSATION), About())["messages"] == [
+    assert body_of(CompletionRequest("m", CONVERSATION))["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What is there?"},
         {
@@ -146,7 +150,7 @@ def test_a_conversation_goes_back_as_the_wire_wants_it() -> None:
 )
 def test_what_ollama_cannot_take_is_refused_with_a_remedy(part: Part, remedy: str) -> None:
     with pytest.raises(ProviderError) as caught:
-        request_body(CompletionRequest("m", (Message("user", (part,)),)), About())
+        body_of(CompletionRequest("m", (Message("user", (part,)),)))
     assert caught.value.code == "provider_invalid"
     assert remedy in caught.value.remedy
 
@@ -156,14 +160,14 @@ def test_what_ollama_cannot_take_is_refused_with_a_remedy(part: Part, remedy: st
     [
         (LEVELS, None, None, ""),
         (LEVELS, "high", "high", ""),
-        (LEVELS, "none", "low", "cannot be told not to reason"),
-        (About(think=("low", "max")), "high", "max", "knows no 'high'"),
+        (LEVELS, "none", "low", "always reasons"),
+        (About(think=("low", "max")), "high", "max", "has no 'high'"),
         (About(think=("low", "high", False)), "none", False, ""),
         (THINKS, "none", False, ""),
         (THINKS, "low", True, "no degrees"),
-        (About(think=(True,)), "none", None, "reasons all the same"),
+        (About(think=(True,)), "none", None, "always reasons"),
         (About(think=(False,)), "high", None, "does not reason"),
-        (About(think=(False,)), "none", False, ""),
+        (About(think=(False,)), "none", None, ""),
         (About(frozenset({"completion"})), "high", None, "does not reason"),
         (About(frozenset({"completion"})), "none", None, ""),
         (About(), "medium", "medium", ""),
@@ -174,19 +178,20 @@ def test_only_a_value_that_the_model_knows_is_sent_as_think(
     about: About, effort: Any, think: bool | str | None, told: str
 ) -> None:
     request = ask(reasoning_effort=effort)
-    sent = request_body(request, about).get("think")
+    body, warnings = translate(request, about)
+    sent = body.get("think")
     assert sent == think
     assert type(sent) is type(think)
-    sentences = list(unheard(request, about))
-    assert len(sentences) == bool(told)
-    assert told in "".join(sentences)
+    assert [warning.data["parameter"] for warning in warnings] == ["reasoning_effort"] * bool(told)
+    assert told in "".join(warning.text for warning in warnings)
 
 
 @pytest.mark.parametrize(("choice", "sent", "told"), [("auto", True, 0), ("none", False, 0), ("look", True, 1)])
 def test_the_model_chooses_its_tools_itself(choice: str, sent: bool, told: int) -> None:
     request = CompletionRequest("m", (Message.user("Hi"),), tools=(LOOK,), tool_choice=choice)
-    assert ("tools" in request_body(request, About())) == sent
-    assert len(list(unheard(request, About()))) == told
+    body, warnings = translate(request, About())
+    assert ("tools" in body) == sent
+    assert len(warnings) == told
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/api", "/api/chat", "/v1"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from llmws.messages import Message, Part, StreamEvent, Tool, Usage, assemble, co
 from llmws.providers.base import CompletionRequest, Embedder, ModelInfo
 from llmws.providers.openai_responses import OpenAIResponses, ResponsesQuirks
 from llmws.providers.openai_responses_answer import usage_of
-from llmws.providers.openai_responses_request import request_body, unheard
+from llmws.providers.openai_responses_request import translate
 
 from .conftest import LIMIT_S, Upstream, ask, happened
 from .recorded import STREAMS
@@ -49,6 +50,10 @@ async def read(provider: OpenAIResponses, request: CompletionRequest | None = No
 # What is sent
 
 
+def body_of(request: CompletionRequest, quirks: ResponsesQuirks = QUIRKS) -> dict[str, Any]:
+    return translate(request, quirks)[0]
+
+
 async def test_a_request_says_what_was_asked(make: Make, upstream: Upstream) -> None:
     upstream.answers(CREATED, COMPLETED)
     await read(make(), ask(temperature=0.0, top_p=0.9, max_tokens=7))
@@ -68,7 +73,7 @@ async def test_a_request_says_what_was_asked(make: Make, upstream: Upstream) -> 
 def test_tools_and_a_schema_are_passed_on() -> None:
     schema = {"type": "object", "properties": {"moons": {"type": "integer"}}}
     request = CompletionRequest("m", (Message.user("Hi"),), tools=(LOOK, Tool("wait")), schema=schema)
-    body = request_body(request, ResponsesQuirks())
+    body = body_of(request, ResponsesQuirks())
     assert body["tools"] == [
         {
             "type": "function",
@@ -87,7 +92,7 @@ def test_tools_and_a_schema_are_passed_on() -> None:
     ]
     assert body["text"] == {"format": {"type": "json_schema", "name": "answer", "schema": schema, "strict": False}}
     for choice, said in [("required", "required"), ("look", {"type": "function", "name": "look"})]:
-        assert request_body(replace(request, tool_choice=choice), ResponsesQuirks())["tool_choice"] == said
+        assert body_of(replace(request, tool_choice=choice), ResponsesQuirks())["tool_choice"] == said
 
 
 @pytest.mark.parametrize(
@@ -110,32 +115,51 @@ def test_what_a_model_would_refuse_is_left_out_or_changed_and_told(
     model: str, parameters: dict[str, Any], said: dict[str, str] | None, told: int
 ) -> None:
     request = ask(model=model, **parameters)
-    body = request_body(request, QUIRKS)
+    body, warnings = translate(request, QUIRKS)
     assert body.get("reasoning") == said
-    assert body.get("include") == (["reasoning.encrypted_content"] if said else None)
+    assert body.get("include") == (["reasoning.encrypted_content"] if said and "summary" in said else None)
     dropped = model == "gpt-5" and told
     assert body.get("temperature") == (None if dropped else parameters.get("temperature"))
     assert "top_p" not in body
     assert {"stop", "seed"}.isdisjoint(body)
     assert body.get("max_output_tokens") == (16 if "max_tokens" in parameters else None)
-    sentences = list(unheard(request, QUIRKS))
-    assert len(sentences) == told
+    assert len(warnings) == told
+    assert all(warning.data["parameter"] and warning.text.endswith(".") for warning in warnings)
 
 
 def test_where_nobody_knows_what_a_model_takes_it_gets_what_was_asked_for() -> None:
     request = ask(reasoning_effort="low", temperature=0.5)
-    body = request_body(request, ResponsesQuirks())
+    body, warnings = translate(request, ResponsesQuirks())
     assert (body["reasoning"], body["temperature"]) == ({"effort": "low", "summary": "auto"}, 0.5)
     assert "include" not in body
-    assert list(unheard(request, ResponsesQuirks())) == []
+    assert warnings == []
 
 
 @pytest.mark.parametrize("name", ["model", "input", "stream", "store", "background", "previous_response_id"])
 def test_extra_cannot_change_what_is_metered(name: str) -> None:
     with pytest.raises(ProviderError, match=name) as caught:
-        request_body(ask(extra={name: True}), QUIRKS)
+        body_of(ask(extra={name: True}))
     assert caught.value.code == "provider_invalid"
-    assert request_body(ask(extra={"verbosity": "low"}), QUIRKS)["verbosity"] == "low"
+    assert body_of(ask(extra={"verbosity": "low"}))["verbosity"] == "low"
+
+
+async def test_a_summary_that_an_account_may_not_have_is_done_without(make: Make, upstream: Upstream) -> None:
+    words = "Your organization must be verified to generate reasoning summaries."
+    error = {
+        "message": words,
+        "type": "invalid_request_error",
+        "param": "reasoning.summary",
+        "code": "unsupported_value",
+    }
+    upstream.refuses(json.dumps({"error": error}))
+    upstream.answers(CREATED, happened("response.output_text.delta", output_index=0, delta="Yes"), COMPLETED)
+    events = await read(make(quirks=QUIRKS), ask(model="gpt-5", reasoning_effort="low"))
+    assert [event.type for event in events] == ["start", "warning", "text", "end"]
+    assert events[1].data["parameter"] == "reasoning.summary"
+    assert [received.body["reasoning"] for received in upstream.received] == [
+        {"effort": "low", "summary": "auto"},
+        {"effort": "low"},
+    ]
 
 
 def mark(number: int, **more: str) -> Part:
@@ -164,7 +188,7 @@ def test_a_conversation_goes_back_as_items() -> None:
         Message("assistant", (), finish_reason="error"),
         Message("user", (Part("text", "And here?"), Part("image", data={"url": "data:image/png;base64,AA=="}))),
     )
-    assert request_body(CompletionRequest("m", conversation), QUIRKS)["input"] == [
+    assert body_of(CompletionRequest("m", conversation))["input"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What is there?"},
         thought(1),
@@ -198,7 +222,7 @@ def test_reasoning_goes_back_only_with_what_it_led_to(
     parts: tuple[Part, ...], finish_reason: Any, items: list[dict[str, Any]]
 ) -> None:
     message = Message("assistant", parts, finish_reason=finish_reason)
-    assert request_body(CompletionRequest("gpt-5", (message,)), QUIRKS)["input"] == items
+    assert body_of(CompletionRequest("gpt-5", (message,)))["input"] == items
 
 
 async def test_an_answer_survives_being_kept_and_goes_back_verbatim(make: Make, upstream: Upstream) -> None:
@@ -206,7 +230,7 @@ async def test_an_answer_survives_being_kept_and_goes_back_verbatim(make: Make, 
     message = assemble(await read(make()))
     kept = assemble(coalesce(replay(Message.from_dict(message.to_dict()))))
     assert kept.parts == message.parts
-    items = request_body(CompletionRequest("gpt-5", (kept,)), QUIRKS)["input"]
+    items = body_of(CompletionRequest("gpt-5", (kept,)))["input"]
     assert [item.get("encrypted_content") or item.get("call_id") for item in items] == [
         "gAAAA-whole",
         "call_1",
@@ -216,7 +240,7 @@ async def test_an_answer_survives_being_kept_and_goes_back_verbatim(make: Make, 
 
 def test_a_part_that_the_wire_has_no_word_for_is_refused() -> None:
     with pytest.raises(ProviderError, match="'file'"):
-        request_body(CompletionRequest("m", (Message("user", (Part("file", "x"),)),)), QUIRKS)
+        body_of(CompletionRequest("m", (Message("user", (Part("file", "x"),)),)))
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/responses"])
