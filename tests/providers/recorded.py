@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -37,7 +38,7 @@ class Told:
     usage: Usage | None = None
     error: str | None = None
     citations: tuple[str, ...] = ()
-    marks: tuple[dict[str, str], ...] = ()
+    marks: tuple[dict[str, Any], ...] = ()
     warnings: int = 0
     model: str = "m"
     raised: bool = field(default=False, compare=False)
@@ -47,7 +48,7 @@ Open = Callable[..., Provider]
 
 OPEN: dict[str, Open] = {
     "openai_chat": lambda url, **more: OpenAIChat(
-        "Vendor", url, KEY, quirks=Quirks(opens_in_reasoning=("*deepseek-r1*",)), **more
+        "Vendor", url, KEY, quirks=Quirks(opens_in_reasoning=("*deepseek-r1*",), replay_reasoning="details"), **more
     ),
     "openai_responses": lambda url, **more: OpenAIResponses("Vendor", url, KEY, **more),
     "anthropic_messages": lambda url, **more: AnthropicMessages("Vendor", url, KEY, **more),

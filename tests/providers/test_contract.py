@@ -4,157 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import pytest
 
 from llmws.errors import ProviderError
-from llmws.messages import StreamEvent, assemble
-from llmws.providers.base import CompletionRequest, Provider
-from llmws.providers.echo import Echo
-from llmws.providers.ollama import Ollama
-from llmws.providers.openai_chat import OpenAIChat
-from llmws.providers.openai_responses import OpenAIResponses
+from llmws.messages import Message, Part, StreamEvent, assemble
+from llmws.providers.base import CompletionRequest
+from llmws.providers.catalog import Vendor
 
-from .conftest import DONE, LIMIT_S, Upstream, ask, chunk, happened, line
-
-
-@dataclass(frozen=True)
-class Performance:
-    """What the model shall do."""
-
-    tokens: tuple[str, ...] = ("To", " be", ", 或 not")
-    reasoning: str = ""
-    call: tuple[str, str] | None = None
-    fail_after: int | None = None
-    endless: bool = False
-
-
-class EchoStage:
-    """Echo is told by its parameters what to do."""
-
-    provider: Provider = Echo()
-
-    def play(self, performance: Performance) -> CompletionRequest:
-        extra: dict[str, Any] = {"tokens": list(performance.tokens), "reasoning": performance.reasoning}
-        if performance.fail_after is not None:
-            extra["fail_after"] = performance.fail_after
-        if performance.call is not None:
-            name, arguments = performance.call
-            extra["tool_calls"] = ({"name": name, "arguments": arguments},)
-        if performance.endless:
-            extra |= {"count": 10**9, "delay_s": 0.001}
-        return ask("one two", model="echo", extra=extra)
-
-
-class OpenAIChatStage:
-    """A scripted server plays, in the shape of the wire."""
-
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
-        self.provider: Provider = OpenAIChat("Vendor", upstream.url, "sk-a-real-secret")
-
-    def play(self, performance: Performance) -> CompletionRequest:
-        if performance.fail_after == 0:
-            self._upstream.answers('{"error": {"message": "Engine overloaded"}}', status=503)
-            return ask()
-        parts = [chunk({"role": "assistant", "content": ""})]
-        parts += [chunk({"reasoning_content": performance.reasoning})] if performance.reasoning else []
-        parts += [chunk({"content": token}) for token in performance.tokens[: performance.fail_after]]
-        usage = chunk(None, usage={"prompt_tokens": 2, "completion_tokens": 3})
-        if performance.fail_after is not None:
-            parts += [usage, 'data: {"error": {"message": "Engine overloaded", "code": 503}}\n\n']
-        elif not performance.endless:
-            if performance.call is not None:
-                name, arguments = performance.call
-                head, tail = arguments[:3], arguments[3:]
-                call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": head}}
-                parts.append(chunk({"tool_calls": [call]}))
-                parts.append(chunk({"tool_calls": [{"index": 0, "function": {"arguments": tail}}]}))
-            parts += [chunk({}, "tool_calls" if performance.call else "stop"), usage, DONE]
-        self._upstream.answers(*parts, then="hold" if performance.endless else "end")
-        return ask()
-
-
-class OpenAIResponsesStage:
-    """The same on the Responses wire."""
-
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
-        self.provider: Provider = OpenAIResponses("Vendor", upstream.url, "sk-a-real-secret")
-
-    def play(self, performance: Performance) -> CompletionRequest:
-        if performance.fail_after == 0:
-            self._upstream.answers('{"error": {"message": "Engine overloaded"}}', status=503)
-            return ask()
-        response = {
-            "id": "resp_1",
-            "object": "response",
-            "model": "m",
-            "usage": {"input_tokens": 2, "output_tokens": 3},
-        }
-        parts = [happened("response.created", response={"id": "resp_1", "object": "response", "status": "in_progress"})]
-        if performance.reasoning:
-            parts.append(happened("response.reasoning_summary_text.delta", output_index=0, delta=performance.reasoning))
-        parts += [
-            happened("response.output_text.delta", output_index=1, delta=token)
-            for token in performance.tokens[: performance.fail_after]
-        ]
-        if performance.fail_after is not None:
-            error = {"code": "server_error", "message": "Engine overloaded"}
-            parts.append(happened("response.failed", response={**response, "status": "failed", "error": error}))
-        elif not performance.endless:
-            if performance.call is not None:
-                name, arguments = performance.call
-                item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "arguments": ""}
-                parts.append(happened("response.output_item.added", output_index=2, item=item))
-                parts += [
-                    happened("response.function_call_arguments.delta", output_index=2, delta=delta)
-                    for delta in (arguments[:3], arguments[3:])
-                ]
-            parts.append(happened("response.completed", response={**response, "status": "completed"}))
-        self._upstream.answers(*parts, then="hold" if performance.endless else "end")
-        return ask()
-
-
-class OllamaStage:
-    """The same on Ollama's own wire."""
-
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
-        upstream.answers_at("/api/show", {"capabilities": ["completion", "thinking", "tools"]})
-        upstream.answers_at("/api/ps", {"models": []})
-        self.provider: Provider = Ollama("Vendor", upstream.url, "sk-a-real-secret")
-
-    def play(self, performance: Performance) -> CompletionRequest:
-        if performance.fail_after == 0:
-            self._upstream.answers('{"error": "server busy, please try again"}', status=503)
-            return ask()
-        parts = [line({"content": "", "thinking": performance.reasoning})] if performance.reasoning else []
-        parts += [line({"content": token}) for token in performance.tokens[: performance.fail_after]]
-        if performance.fail_after is not None:
-            parts.append('{"error": "Engine overloaded"}\n')
-        elif not performance.endless:
-            if performance.call is not None:
-                name, arguments = performance.call
-                function = {"name": name, "arguments": json.loads(arguments)}
-                parts.append(line({"content": "", "tool_calls": [{"function": function}]}))
-            parts.append(line(done=True, done_reason="stop", prompt_eval_count=2, eval_count=3))
-        self._upstream.answers(*parts, then="hold" if performance.endless else "end")
-        return ask()
-
-
-Stage = EchoStage | OpenAIChatStage | OpenAIResponsesStage | OllamaStage
-
-STAGES: dict[str, Callable[[Upstream], Stage]] = {
-    "echo": lambda _: EchoStage(),
-    "openai_chat": OpenAIChatStage,
-    "openai_responses": OpenAIResponsesStage,
-    "ollama": OllamaStage,
-}
+from .conftest import LIMIT_S, Upstream, ask
+from .stages import KEY, SERVERS, STAGES, Performance, ServerStage, Stage
 
 
 @pytest.fixture(params=STAGES)
@@ -162,6 +25,17 @@ async def stage(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIter
     stage = STAGES[request.param](upstream)
     yield stage
     await stage.provider.aclose()
+
+
+@pytest.fixture(params=SERVERS)
+async def server(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[ServerStage]:
+    stage = SERVERS[request.param](upstream)
+    yield stage
+    await stage.provider.aclose()
+
+
+def test_every_wire_has_a_stage() -> None:
+    assert set(STAGES) == set(get_args(get_type_hints(Vendor)["wire"]))
 
 
 async def perform(stage: Stage, performance: Performance) -> list[StreamEvent]:
@@ -193,7 +67,7 @@ async def test_it_tells_reasoning_from_text(stage: Stage) -> None:
     events = await perform(stage, Performance(reasoning="Hm, let me see."))
     message = assemble(events)
     assert (message.reasoning, message.text) == ("Hm, let me see.", "To be, 或 not")
-    assert [part.type for part in message.parts] == ["reasoning", "text"]
+    assert [part.type for part in message.parts if part.text] == ["reasoning", "text"]
 
 
 async def test_it_calls_tools(stage: Stage) -> None:
@@ -215,7 +89,7 @@ async def test_what_fails_in_the_middle_keeps_what_was_said(stage: Stage) -> Non
     events = await perform(stage, Performance(fail_after=2))
     kinds = [event.type for event in events]
     assert kinds[-2:] == ["error", "end"]
-    assert isinstance(stage, OllamaStage) or kinds[-3] == "usage"  # Ollama counts in its last line alone
+    assert (kinds[-3] == "usage") == getattr(stage, "counts_failures", True)
     message = assemble(events)
     assert message.text == "To be"
     assert message.finish_reason == "error"
@@ -258,3 +132,73 @@ async def test_two_streams_do_not_disturb_each_other(stage: Stage) -> None:
         return assemble([event async for event in stage.provider.stream(request)]).text
 
     assert await asyncio.gather(one(), one()) == ["To be, 或 not"] * 2
+
+
+# Of those that speak to a server
+
+
+async def test_what_the_server_says_without_meaning_is_passed_over(server: ServerStage) -> None:
+    performance = Performance(reasoning="Hm.", call=("look", '{"at": "me"}'))
+    quiet = await perform(server, performance)
+    noisy = await perform(server, replace(performance, noise=True))
+    assert [without_ids(event) for event in noisy] == [without_ids(event) for event in quiet]
+
+
+def without_ids(event: StreamEvent) -> StreamEvent:
+    """Ollama's calls have none, so that ours differ each time."""
+    return replace(event, data={name: value for name, value in event.data.items() if name != "id"})
+
+
+async def test_an_error_in_http_200_is_an_error(server: ServerStage) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await perform(server, Performance(complain=True))
+    assert caught.value.code == "provider_overloaded"
+
+
+async def test_a_refusal_does_not_repeat_the_key(server: ServerStage) -> None:
+    server.upstream.answers(json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}"}}), status=401)
+    with pytest.raises(ProviderError) as caught:
+        [event async for event in server.provider.stream(ask())]
+    assert caught.value.code == "provider_auth"
+    assert KEY not in str(caught.value.to_dict())
+
+
+async def test_images_are_sent_along(server: ServerStage) -> None:
+    server.play(Performance())
+    image = "data:image/png;base64,iVBORw0KGgo="
+    asked = Message("user", (Part("text", "What is this?"), Part("image", data={"url": image})))
+    [event async for event in server.provider.stream(CompletionRequest("m", (asked,)))]
+    assert server.images(server.upstream.received[-1].body) == [image]
+
+
+async def test_what_was_reasoned_goes_back_with_the_call_that_it_led_to(server: ServerStage) -> None:
+    performance = Performance(reasoning="Hm, let me see.", call=("look", '{"at": "me"}'))
+    answer = assemble(await perform(server, performance))
+    call = next(part for part in answer.parts if part.type == "tool_call")
+    result = Message("tool", (Part("tool_result", "A cat.", {"id": call.data["id"]}),))
+    # Kept and read back, as a conversation is.
+    history = Message.from_dict(json.loads(json.dumps(answer.to_dict())))
+    request = CompletionRequest("m", (Message.user("Hi"), history, result))
+    [event async for event in server.provider.stream(request)]
+    body = server.upstream.received[-1].body
+    assert server.given_back(body) == server.thought(performance.reasoning)
+    assert "A cat." in json.dumps(body)
+
+
+async def test_hanging_up_is_seen_by_the_server(server: ServerStage) -> None:
+    request = server.play(Performance(endless=True))
+    async with asyncio.timeout(LIMIT_S):
+        async with aclosing(server.provider.stream(request)) as stream:
+            async for event in stream:
+                if event.type == "text":
+                    break
+        await server.upstream.hung_up.wait()
+
+
+async def test_an_answer_that_breaks_off_says_so(server: ServerStage) -> None:
+    request = server.play(Performance(endless=True))
+    server.upstream.answers(*server.parts(Performance(endless=True)), then="cut")
+    events = [event async for event in server.provider.stream(request)]
+    assert [event.type for event in events][-2:] == ["error", "end"]
+    assert (events[-2].data["code"], events[-2].data["retryable"]) == ("provider_network", True)
+    assert events[-1].finish_reason == "error"

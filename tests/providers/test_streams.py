@@ -11,10 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmws.messages import Usage, coalesce
+from llmws.messages import Usage, assemble, coalesce
 
 from .conftest import Upstream
 from .recorded import OPEN, STREAMS, Told, provider_of, read
+
+SIGNED = {"signature": "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds", "wire": "anthropic_messages"}
+DETAILS = [
+    {
+        "format": "anthropic-claude-v1",
+        "index": 0,
+        "type": "reasoning.text",
+        "text": "First, 考虑",
+        "signature": "sig-1",
+    },
+    {"type": "reasoning.encrypted", "data": "gAAA", "id": "rs_1", "index": 1, "format": "openai-responses-v1"},
+]
 
 EXPECTED: dict[str, dict[str, Told]] = {
     "openai_chat": {
@@ -42,6 +54,26 @@ EXPECTED: dict[str, dict[str, Told]] = {
         "qwen-inspection": Told("从前", finish_reason="error", error="provider_content_filter"),
         "siliconflow": Told("你好！", "\n嗯", usage=Usage(5, 5, reasoning_tokens=2)),
         "llama-cpp": Told("Hello! I", finish_reason="length", usage=Usage(33, 12, cache_read_tokens=20)),
+        "moonshot": Told("你好", "一个水桶", usage=Usage(19, 13, cache_read_tokens=12)),
+        "glm": Told(
+            "Hello",
+            "嗯,好。",
+            finish_reason="content_filter",
+            usage=Usage(8, 30, reasoning_tokens=20, cache_read_tokens=2),
+        ),
+        "ernie": Told("你好!", "用户问好。", usage=Usage(2, 9, reasoning_tokens=5)),
+        "gemini-tools": Told(
+            finish_reason="tool_calls",
+            calls=(("function-call-1", "check_flight", '{"flight":"AA100"}'),),
+            usage=Usage(51, 18),
+        ),
+        "openrouter-details": Told(
+            "Yes.",
+            "First, 考虑",
+            usage=Usage(14, 9, reasoning_tokens=6),
+            marks=({"details": DETAILS, "wire": "openai_chat"},),
+        ),
+        "dashscope-arrears": Told(error="provider_balance", raised=True),
         "think-tag": Told("The tag is `<think>`.", "So 1 < 2 思考"),
         "think-unopened": Told("Yes.", "Okay, 好.\n", model="deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"),
         "broken-off": Told("Half an", finish_reason="error", error="provider_network"),
@@ -58,6 +90,54 @@ EXPECTED: dict[str, dict[str, Told]] = {
             citations=("https://example.com/",),
         ),
         "unknown-events": Told("No space.", usage=Usage(3, 2)),
+    },
+    "anthropic_messages": {
+        "basic": Told("Hello 世界!", usage=Usage(25, 15)),
+        "thinking": Told(
+            "27 * 453 = 12,231",
+            "Let me solve this: 453 = 400 + 50 + 3 步",
+            usage=Usage(25, 90, reasoning_tokens=61),
+            marks=(SIGNED,),
+        ),
+        "thinking-omitted": Told(
+            "Done.",
+            usage=Usage(25, 40),
+            marks=(
+                SIGNED,
+                {
+                    "redacted": "EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIwxtE3",
+                    "wire": "anthropic_messages",
+                },
+            ),
+        ),
+        "tool-use": Told(
+            "Okay, let's check",
+            finish_reason="tool_calls",
+            calls=(
+                ("toolu_01T1x1fJ34qAmk2tNTrN7Up6", "get_weather", '{"location": "San Francisco, CA"}'),
+                ("toolu_02", "get_time", ""),
+            ),
+            usage=Usage(472, 89),
+        ),
+        "cache": Told(
+            "Ok", usage=Usage(100_608, 7, cache_read_tokens=100_000, cache_write_tokens=556, cache_write_1h_tokens=100)
+        ),
+        "error-midstream": Told("Half", finish_reason="error", error="provider_overloaded"),
+        "error-in-200": Told(error="provider_auth", raised=True),
+        "unknown-events": Told("No space.", usage=Usage(25, 4)),
+        "web-search": Told("Io is a moon.", usage=Usage(25, 30), citations=("https://example.com/io",)),
+        "refusal": Told("I", finish_reason="content_filter", usage=Usage(25, 2), warnings=1),
+        "max-tokens": Told("Once upon", finish_reason="length", usage=Usage(25, 2)),
+        "broken-off": Told("Half an", finish_reason="error", error="provider_network"),
+        "not-streamed": Told(
+            "There you are.",
+            "Hm.",
+            finish_reason="tool_calls",
+            calls=(("toolu_1", "look", '{"at": 1}'),),
+            usage=Usage(2095, 503),
+            citations=("https://example.com/",),
+            marks=(SIGNED,),
+        ),
     },
     "openai_responses": {
         "text": Told("Hi there, 世界 👋", usage=Usage(37, 11, cache_read_tokens=8, cache_write_tokens=5)),
@@ -148,6 +228,12 @@ async def test_a_recorded_stream_is_read_over_a_real_connection(wire: str, name:
     assert kinds[:1] + kinds[-1:] in ([], ["start", "end"])
 
 
+async def test_what_a_vendor_signs_its_calls_with_is_kept() -> None:
+    _, events = await read(provider_of("openai_chat", [bytes_of("openai_chat", "gemini-tools")]))
+    call = next(part for part in assemble(events).parts if part.type == "tool_call")
+    assert call.data["extra_content"] == {"google": {"thought_signature": "CiQB-sig"}}
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain; charset=gbk", "", "text/html"])
 @pytest.mark.parametrize(
     ("wire", "name"),
@@ -155,6 +241,8 @@ async def test_a_recorded_stream_is_read_over_a_real_connection(wire: str, name:
         ("openai_chat", "openai"),
         ("openai_chat", "not-streamed"),
         ("openai_chat", "error-in-200"),
+        ("anthropic_messages", "basic"),
+        ("anthropic_messages", "not-streamed"),
         ("openai_responses", "text"),
         ("openai_responses", "not-streamed"),
         ("ollama", "chat"),
@@ -194,6 +282,9 @@ WORDS = {
     "openai_chat": "id model choices index delta message content reasoning reasoning_content tool_calls function name"
     " arguments finish_reason usage prompt_tokens completion_tokens prompt_tokens_details annotations url_citation url"
     " error code type text",
+    "anthropic_messages": "type index message content content_block delta text thinking signature data id name input"
+    " partial_json citation url title stop_reason stop_details explanation usage input_tokens output_tokens error model"
+    " cache_creation ephemeral_1h_input_tokens output_tokens_details thinking_tokens",
     "openai_responses": "type response object status item item_id output_index output delta arguments call_id name"
     " summary content text annotation annotations url usage input_tokens input_tokens_details error code message"
     " incomplete_details reason encrypted_content refusal id model",
@@ -203,6 +294,7 @@ WORDS = {
 # What makes a chunk one that is looked into; the rest is junk.
 LIKELY: dict[str, dict[str, Any]] = {
     "openai_chat": {"choices": [{"delta": {"content": "x", "tool_calls": [{"function": {"name": "f"}}]}}]},
+    "anthropic_messages": {"type": "message_start", "message": {"content": [{"type": "text", "text": "x"}]}},
     "openai_responses": {"type": "response.output_item.done", "item": {"type": "function_call", "name": "f"}},
     "ollama": {"message": {"content": "x", "tool_calls": [{"function": {"name": "f"}}]}, "done": True},
 }
@@ -212,6 +304,9 @@ TYPES = st.sampled_from(
         *(f"response.{it}.delta" for it in ("output_text", "reasoning_text", "reasoning_summary_text", "refusal")),
         *(f"response.output_item.{it}" for it in ("added", "done")),
         *(f"response.function_call_arguments.{it}" for it in ("delta", "done")),
+        *(f"content_block_{it}" for it in ("start", "delta", "stop")),
+        *("message_start", "message_delta", "message_stop", "text", "thinking", "redacted_thinking", "tool_use"),
+        *(f"{it}_delta" for it in ("text", "thinking", "signature", "citations", "input_json")),
         *("response.output_text.annotation.added", "function_call", "message", "reasoning", "url_citation", "error"),
     ]
 )
