@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from llmws.providers import catalog
 from llmws.settings import table
 
 ROOT = Path(__file__).parent.parent
@@ -20,6 +21,10 @@ def tracked() -> list[Path]:
 
 def test_the_table_of_settings_is_current() -> None:
     assert table() in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), "run `make docs`"
+
+
+def test_the_table_of_vendors_is_current() -> None:
+    assert catalog.table() in (ROOT / "docs" / "providers.md").read_text(encoding="utf-8"), "run `make docs`"
 
 
 def test_the_readme_s_tree_names_the_folders_that_exist() -> None:

@@ -87,6 +87,35 @@ def open_provider(
     return wire(vendor.name, base_url or vendor.base_url, key, client=client, **quirks)
 
 
+def table() -> str:
+    """The vendors that come along, as a Markdown table for the docs."""
+    rows = [
+        "| id | vendor | wire | address | key | what it does differently |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for vendor in load().values():
+        name = f"[{vendor.name}]({vendor.docs})" if vendor.docs else vendor.name
+        address = f"`{vendor.base_url}`" if vendor.base_url else ""
+        key = f"`{vendor.key_hint}`" if vendor.needs_key else "none"
+        rows.append(f"| `{vendor.id}` | {name} | `{vendor.wire}` | {address} | {key} | {_differences(vendor.quirks)} |")
+    return "\n".join(rows)
+
+
+def _differences(quirks: Any) -> str:
+    """What of `quirks` is not the rule."""
+    plain = type(quirks)()
+    told = []
+    for name in (f.name for f in fields(quirks) if getattr(quirks, f.name) != getattr(plain, f.name)):
+        value = getattr(quirks, name)
+        if name == "dialects":
+            told.append("models of their own")
+        elif isinstance(value, tuple):
+            told.append(f"{name}: {', '.join(value) if len(value) < 5 else f'{len(value)} patterns'}")
+        else:
+            told.append(f"{name}: {str(value).lower() if isinstance(value, bool) else value}")
+    return "; ".join(text.replace("|", "\\|").replace("*", "\\*") for text in told)
+
+
 def _read(path: Path) -> dict[str, tuple[Path, Any]]:
     """The rows by id, each with the file that says it."""
     try:
