@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -15,7 +16,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 
@@ -33,6 +34,8 @@ from .redaction import LogFormatter
 
 LOG = logging.getLogger("llmws.service")
 _LOOPBACK = "127.0.0.1"
+# A stream is two connections, its reader's and its model server's; a shell gives 1,024 files, a Mac's 256.
+_OPEN_FILES = 65_536
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -152,6 +155,15 @@ def _listen(port: int | None) -> socket.socket:
     )
 
 
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # macOS refuses what is more than its kernel allows, whatever the limit says.
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _log(level: str) -> None:
     """Log to stderr: of ourselves what was asked for, of libraries what is wrong, and everything when debugging."""
     if level not in _LEVELS:
@@ -178,6 +190,7 @@ def main() -> int:
         settings = Settings.from_environment()
         forget_master_key()
         _log(settings.log_level)
+        _allow_open_files()
         hub = hub_service()
         settings = replace(settings, idle_exit_s=0.0) if hub is not None else settings
         serve(settings, lambda server, _: serving.append(server), hub)

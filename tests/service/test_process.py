@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import resource
 import signal
 import socket
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from llmws import instance as instances
@@ -59,6 +61,17 @@ def test_a_chosen_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     assert str(port) in said
     assert "LLMWS_PORT" in said
     assert not instances.is_held(tmp_path / "data")
+
+
+def test_it_may_open_as_many_files_as_the_system_lets_it(process: Process) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        service = process.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    allowed, _ = psutil.Process(service.instance.pid).rlimit(psutil.RLIMIT_NOFILE)
+    assert allowed == min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
 
 
 def test_the_usual_port_gives_way_when_it_is_taken(process: Process) -> None:
