@@ -60,6 +60,12 @@ class Settings:
     providers: Path | None = _setting(
         "LLMWS_PROVIDERS", "A TOML file with further providers, in the form of `llmws/providers/catalog.toml`."
     )
+    provider_hosts: tuple[str, ...] = _setting(
+        "LLMWS_PROVIDER_HOSTS",
+        "Where on private networks a hub's people may have providers: names (`*.corp.example`) and networks"
+        " (`10.1.0.0/16`), separated by commas. A laptop's person may anywhere.",
+        (),
+    )
     master_key: str | None = _setting(
         "LLMWS_MASTER_KEY",
         "What encrypts the providers' keys: 32 random bytes in base64, several separated by commas (the first encrypts,"
@@ -122,7 +128,7 @@ class Settings:
             for setting in fields(self)
             if setting.name not in left_out and getattr(self, setting.name) is not None
         }
-        return {name: str(int(value) if isinstance(value, bool) else value) for name, value in told.items()}
+        return {name: _written(value) for name, value in told.items()}
 
     @property
     def database_url(self) -> str:
@@ -199,9 +205,16 @@ def table() -> str:
     """The settings as a Markdown table, for the docs."""
     rows = ["| variable | meaning | default |", "| --- | --- | --- |"]
     for setting in fields(Settings):
-        default = setting.default if setting.default is not None and setting.type != "Path" else ""
+        default = setting.default if setting.default not in (None, ()) and setting.type != "Path" else ""
         rows.append(f"| `{setting.metadata['name']}` | {setting.metadata['help']} | {default} |")
     return "\n".join(rows)
+
+
+def _written(value: Any) -> str:
+    """A value as `_parse` reads it."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def _parse(name: str, kind: str, raw: str) -> Any:
@@ -212,6 +225,8 @@ def _parse(name: str, kind: str, raw: str) -> Any:
             return int(raw)
         if kind.startswith("float"):
             return float(raw)
+        if kind.startswith("tuple"):
+            return tuple(raw.replace(",", " ").split())
         if kind.startswith("Path"):
             return Path(raw).expanduser()
     except (KeyError, ValueError):

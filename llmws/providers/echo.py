@@ -17,6 +17,8 @@ from ..errors import ProviderError
 from ..messages import StreamEvent, Usage
 from .base import CompletionRequest, ModelInfo, error_event
 
+MODEL = ModelInfo("echo", "Echo", context=1_000_000, vision=False, tools=True, reasoning=True)
+
 _AMOUNTS = {"count": (int,), "fail_after": (int,), "delay_s": (int, float), "tokens_per_s": (int, float)}
 
 
@@ -78,7 +80,7 @@ class Echo:
         self.name = name
 
     async def models(self) -> list[ModelInfo]:
-        return [ModelInfo("echo", "Echo", context=1_000_000, vision=False, tools=True, reasoning=True)]
+        return [MODEL]
 
     async def aclose(self) -> None:
         """Nothing is held open."""

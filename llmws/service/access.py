@@ -23,6 +23,7 @@ NEEDS: dict[str, str] = {
     "chat": "chat",
     "download": "chat",
     "train": "train",
+    "configure": "train",
     "administer": "admin",
     "run jobs": RUNNER,
 }
@@ -93,6 +94,7 @@ class Open:
 
 Reader = Annotated[Person, Depends(Rule("read"))]
 Chatter = Annotated[Person, Depends(Rule("chat"))]
+Configurer = Annotated[Person, Depends(Rule("configure"))]
 Trainer = Annotated[Person, Depends(Rule("train"))]
 RunnerAccount = Annotated[Person, Depends(Rule("run jobs"))]
 Administrator = Annotated[Person, Depends(Rule("administer"))]

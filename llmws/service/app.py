@@ -22,6 +22,7 @@ from . import (
     adapters,
     chats,
     comparisons,
+    connections,
     datasets,
     docs,
     downloads,
@@ -37,11 +38,14 @@ from . import (
     models,
     presence,
     prices,
+    provider_keys,
+    providers,
     runners,
     status,
     tickets,
     training,
     usage,
+    vendors,
 )
 from .identity import Identity, LocalIdentity
 from .ledger import Ledger
@@ -55,6 +59,7 @@ ROUTERS = (
     gateway,
     chats,
     comparisons,
+    connections,
     datasets,
     docs,
     downloads,
@@ -68,11 +73,14 @@ ROUTERS = (
     models,
     presence,
     prices,
+    provider_keys,
+    providers,
     runners,
     status,
     tickets,
     training,
     usage,
+    vendors,
 )
 
 
@@ -92,7 +100,7 @@ def create_app(
         identity: says whose token a request carries; a laptop's own unless given.
         prefix: the path, without a slash at its end, that a proxy in front forwards as it is.
     """
-    runner = None
+    runner, hub = None, identity is not None
     if identity is None:
         runner_token = secrets.token_urlsafe(32)
         identity = LocalIdentity(instance.token, runner_token=runner_token)
@@ -111,8 +119,8 @@ def create_app(
     state.settings, state.store, state.instance, state.leave = settings, store, instance, leave
     state.identity = identity
     state.master_keys = MasterKeys(settings.data, settings.master_key)
-    state.models = models.Registry(settings)
-    state.prices = prices.Prices(store)
+    state.prices = prices.Prices(store, vendor_of=lambda provider_id: state.models.vendor_of(provider_id))
+    state.models = models.Registry(settings, store, state.master_keys, hub=hub, prices=state.prices)
     state.ledger = Ledger(store, state.prices)
     state.limits = state.ledger.limits
     state.generations = generations.Generations(store, state.ledger)

@@ -1,37 +1,56 @@
-"""The models that can be asked: those served here, the echo, and those of the providers in `settings.providers`.
+"""The models that can be asked: those served here, the echo, those of the providers that people configured, and those
+of the file that an administrator wrote (`settings.providers`).
 
 A model's id is what a person types: `smollm2-135m`, `echo`, or ``<provider>/<model>``. A provider that is slow or dead
-never delays the list: it is asked in the background, and what it listed last stays.
+never delays the list, see `sources.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import tomllib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from fastapi import APIRouter, Depends, Request
+from sqlalchemy import Connection
 
-from ..errors import Error, NotFound, ProviderError, SettingsError
+from ..addresses import AddressPolicy
+from ..errors import NotFound, ProviderError, SettingsError
+from ..outbound import new_client
 from ..providers import catalog
-from ..providers.base import ModelInfo, Provider
+from ..providers.attempts import Attempts, Candidate, Cooldowns
+from ..providers.base import Provider
+from ..providers.echo import MODEL as ECHO
 from ..providers.echo import Echo
+from ..providers.prices import Price
 from ..settings import Settings
+from ..store import Store, grants, model_lists
+from ..store import capabilities as kept_capabilities
+from ..store import provider_keys as kept_keys
+from ..store import providers as kept_providers
+from ..store.model_lists import ModelList
+from ..store.provider_keys import ProviderKey
+from ..store.providers import Provider as Row
+from . import capabilities
 from .access import Reader
 from .embedded import EmbeddedProvider
 from .here import here
 from .identity import Person
-
-LOG = logging.getLogger("llmws.service")
+from .key_notes import KeyNotes
+from .secrets import MasterKeys
+from .sources import Setup, Source, setup_of
 
 State = Literal["ready", "starting", "unavailable"]
-# A list is asked for anew when somebody looks and it is older; whoever looks first waits a moment for it.
-FRESH_S, PATIENCE_S, LIMIT_S = 60.0, 1.0, 15.0
+# Whoever looks before a provider has ever listed its models waits a moment for it.
+PATIENCE_S = 1.0
+OURS = ("embedded", "echo")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,139 +86,279 @@ class Chosen:
     context: int | None
 
 
-class Source:
-    """One provider's models: the last good list, when that was, and why there is no newer one."""
+class PriceList(Protocol):
+    """What is asked of prices (`prices.Prices`)."""
 
-    def __init__(self, id: str, provider: Provider, prefix: str) -> None:
-        self.id = id
-        self.provider = provider
-        self.prefix = prefix
-        self.listed: Sequence[ModelInfo] = ()
-        self.checked_at: float | None = None
-        self.problem = ""
-        self._asked: float | None = None
-        self._asking: asyncio.Task[None] | None = None
+    def find(self, model: str, provider_id: str | None = None) -> Price | None: ...
 
-    @property
-    def never_asked(self) -> bool:
-        return self._asked is None
-
-    def refresh(self) -> asyncio.Task[None] | None:
-        """Ask for the list if it is old; the task that does, if there is one."""
-        if self._asking is None and (self._asked is None or time.monotonic() - self._asked > FRESH_S):
-            self._asking = asyncio.create_task(self._ask())
-        return self._asking
-
-    async def close(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-        await self.provider.aclose()
-
-    def models(self) -> list[Model]:
-        state: State = "unavailable" if self.problem else "ready"
-        return [
-            Model(
-                **{**asdict(info), "id": self.prefix + info.id},
-                provider=self.id,
-                checked_at=self.checked_at,
-                state=state,
-                reason=self.problem,
-            )
-            for info in self.listed
-        ]
-
-    async def _ask(self) -> None:
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                self.listed = await self.provider.models()
-            self.checked_at, self.problem = time.time(), ""
-        except TimeoutError:
-            self.problem = f"{self.provider.name} did not list its models within {LIMIT_S:.0f} s."
-        except Error as problem:
-            self.problem = str(problem)
-        except Exception as problem:
-            LOG.exception("the models of %s could not be listed", self.provider.name)
-            self.problem = f"{self.provider.name} could not list its models ({type(problem).__name__})."
-        finally:
-            self._asked = time.monotonic()
-            self._asking = None
+    async def warm(self, vendors: Iterable[str]) -> None: ...
 
 
 class Registry:
-    """All models. Sources do not change while the service runs, until keys can be posted."""
+    """All models of all people, and how each is asked. A change of a provider is taken at once, see `reload`.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        hub: whether several people use this service: then the addresses that they type lead to no private network,
+            save where an administrator allows it.
+        prices: say what models cost; without them all are unpriced.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        master_keys: MasterKeys,
+        *,
+        hub: bool = False,
+        prices: PriceList | None = None,
+    ) -> None:
         self.embedded = EmbeddedProvider(settings) if settings.embedded else None
-        self._sources = [Source("echo", Echo(), "")]
-        self._refused: dict[str, Error] = {}
-        for vendor in _configured(settings.providers):
-            try:
-                self._sources.append(Source(vendor.id, catalog.open_provider(vendor), f"{vendor.id}/"))
-            except ProviderError as problem:
-                LOG.warning("the provider %s is left out: %s", vendor.id, problem)
-                self._refused[vendor.id] = problem
+        self.vendors = catalog.load(settings.providers)
+        self._filed = _configured(settings.providers, self.vendors)
+        self._prices = prices
+        self._store, self._master_keys = store, master_keys
+        self._echo = Echo()
+        self._sources: dict[str, Source] = {}
+        self._reloading = asyncio.Lock()
+        self._cooldowns = Cooldowns()
+        self._notes = KeyNotes(store, self.sources, self.reload)
+        self._warming: asyncio.Task[None] | None = None
+        typed, written = AddressPolicy(private_allowed=not hub, allowed=settings.provider_hosts), AddressPolicy()
+        self._policies = {False: typed, True: written}
+        self._clients = {False: new_client(typed), True: new_client(written)}
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """The ids that no provider of a person's can have."""
+        return frozenset({*OURS, *self._filed})
 
     async def start(self) -> None:
         if self.embedded is not None:
             await self.embedded.start()
-        asking = [source.refresh() for source in self._sources]
-        # The echo is here; whoever comes first shall find it.
-        if asking[0] is not None:
-            await asking[0]
+        await self.reload()
+        for listed in await self._store.read(model_lists.all_of_them):
+            if (source := self._sources.get(listed.provider_id)) is not None:
+                source.remember(listed)
+        for name in self._filed:
+            self._sources[name].refresh()
+        self._notes.start()
 
     async def stop(self) -> None:
-        await asyncio.gather(*(source.close() for source in self._sources))
+        await self._notes.stop()
+        for source in self._sources.values():
+            source.forget()
+        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
         if self.embedded is not None:
             await self.embedded.aclose()
 
+    async def reload(self) -> None:
+        """Take what the store says of providers now; what is under way comes to its end."""
+        async with self._reloading:
+            setups = await self._store.read(self._setups)
+            for gone in self._sources.keys() - setups.keys():
+                self._sources.pop(gone).forget()
+            for name, setup in setups.items():
+                if name in self._sources:
+                    self._sources[name].update(setup)
+                else:
+                    self._sources[name] = Source(setup, self.connect, self._keep, self._notes.park)
+        if self._prices is not None:
+            self._warming = asyncio.create_task(self._prices.warm({self.vendor_of(name) for name in self._sources}))
+
+    def price_of(self, model: str, provider_id: str) -> Price | None:
+        """What a model of a provider costs; None where it is unpriced."""
+        return self._prices.find(model, provider_id) if self._prices is not None else None
+
+    def vendor_of(self, provider_id: str) -> str:
+        """Of which vendor a provider is; of what is none, the same."""
+        source = self._sources.get(provider_id)
+        return source.setup.row.vendor if source is not None else provider_id
+
+    async def reloaded(self, id: str) -> Source:
+        """The provider of this id, as the store says it is now."""
+        await self.reload()
+        return self._sources[id]
+
+    def source(self, id: str) -> Source | None:
+        """The provider of this id."""
+        return self._sources.get(id)
+
+    def sources(self, person: Person | None = None) -> Sequence[Source]:
+        """The providers that `person` may use anything of, oldest first; everybody's without one."""
+        return [source for source in self._sources.values() if person is None or source.is_seen_by(person)]
+
+    def connect(self, row: Row, key: str | None) -> Provider:
+        """The provider that a row and a key mean.
+
+        Raises:
+            ProviderError: they are not enough, or the vendor is not known any more.
+        """
+        vendor = self.vendors.get(row.vendor)
+        if vendor is None:
+            raise ProviderError(
+                f"The vendor {row.vendor!r} of {row.name} is not known any more.",
+                remedy="Put its row back into the file of LLMWS_PROVIDERS, or remove the provider.",
+                code="provider_invalid",
+            )
+        client = self._clients[self._is_written(row.vendor, row.base_url)]
+        return catalog.open_provider(replace(vendor, name=row.name), key, base_url=row.base_url, client=client)
+
+    def addresses(self, vendor: str, base_url: str | None) -> AddressPolicy:
+        """Where a provider of `vendor` may be, at `base_url` or else at the vendor's own."""
+        return self._policies[self._is_written(vendor, base_url)]
+
+    def _is_written(self, vendor: str, base_url: str | None) -> bool:
+        # What an administrator wrote into the file may lead anywhere; what people type, and what comes along, may not.
+        return base_url is None and vendor in self._filed
+
     async def list(self, person: Person) -> Sequence[Model]:
         """The models that `person` may ask."""
-        tasks = [(source, source.refresh()) for source in self._sources]
-        if first := {task for source, task in tasks if task is not None and source.never_asked}:
+        seen = [source for source in self.sources(person) if source.setup.row.enabled]
+        new = [source.never_listed for source in seen]
+        tasks = [source.refresh() for source in seen]
+        if first := {task for task, is_new in zip(tasks, new, strict=True) if task is not None and is_new}:
             await asyncio.wait(first, timeout=PATIENCE_S)
-        embedded = (
-            [
-                Model(**asdict(info), provider=self.embedded.name, state=state, reason=reason, checked_at=time.time())
-                for info, state, reason in self.embedded.states(person)
-            ]
-            if self.embedded is not None
-            else []
-        )
-        return embedded + [model for source in self._sources for model in source.models()]
+        found = [*self._served_here(person), *(model for source in seen for model in _models(source, person))]
+        return [self._priced(model) for model in found]
 
     def choose(self, id: str, person: Person) -> Chosen:
         """Whom to ask for `id`; what a known provider does not list is left for it to judge.
 
         Raises:
-            NotFound: no provider has a model of this id.
-            ProviderError: its provider lacks something, a key say.
+            NotFound: no provider of theirs has a model of this id.
+            ProviderError, MasterKeyError: its provider lacks something, a key say.
         """
+        source, name = self._source_of(id)
+        if source is not None and source.offers(name, person):
+            fallbacks = (self._candidate(other, person) for other in source.setup.row.fallbacks if other != id)
+            candidates = [_candidate(source, name), *(one for one in fallbacks if one is not None)]
+            if source.ring is None and len(candidates) == 1:
+                source.open(None)  # what it lacks is said before anything is begun
+            info = next((info for info in source.listed if info.id == name), None)
+            context = capabilities.plain(source.known(info)).get("context") if info is not None else None
+            return Chosen(source.id, Attempts(candidates, self._cooldowns), name, context)
+        if id == ECHO.id:
+            return Chosen("echo", self._echo, id, ECHO.context)
         if self.embedded is not None:
             for model, _, _ in self.embedded.states(person):
                 if model.id == id:
                     return Chosen(self.embedded.name, self.embedded, id, model.context)
-        for source in self._sources:
-            name = id.removeprefix(source.prefix)
-            info = next((info for info in source.listed if info.id == name), None)
-            if info is not None and id.startswith(source.prefix):
-                return Chosen(source.id, source.provider, name, info.context)
-            if source.prefix and name and name != id:
-                return Chosen(source.id, source.provider, name, None)
-        if (problem := self._refused.get(id.partition("/")[0])) is not None:
-            raise problem
         raise NotFound(f"There is no model {id!r}.", remedy="See client.models() for those there are.")
 
+    def _source_of(self, id: str) -> tuple[Source | None, str]:
+        """The provider in a model's id, and what that calls the model."""
+        provider_id, _, name = id.partition("/")
+        return (self._sources.get(provider_id) if name else None), name
 
-def _configured(file: Path | None) -> list[catalog.Vendor]:
-    """The vendors that the settings' file names; the catalogue alone opens nobody."""
+    def _candidate(self, id: str, person: Person) -> Candidate | None:
+        """A model that steps in for another, where `person` may ask it."""
+        source, name = self._source_of(id)
+        if source is not None:
+            return _candidate(source, name) if source.offers(name, person) else None
+        try:
+            chosen = self.choose(id, person)
+        except NotFound:
+            return None
+        return Candidate(id, chosen.provider_id, chosen.provider.name, chosen.model, lambda key: chosen.provider)
+
+    def _served_here(self, person: Person) -> Iterator[Model]:
+        now = time.time()
+        if self.embedded is not None:
+            for info, state, reason in self.embedded.states(person):
+                yield Model(**asdict(info), provider=self.embedded.name, state=state, reason=reason, checked_at=now)
+        yield Model(**asdict(ECHO), provider="echo", checked_at=now)
+
+    def _priced(self, model: Model) -> Model:
+        price = self.price_of(model.id, model.provider)
+        if price is None:
+            return model
+        rates = price.rates
+        return replace(model, input_price=float(rates.input), output_price=float(rates.output), currency=price.currency)
+
+    def _setups(self, connection: Connection) -> dict[str, Setup]:
+        """Every provider of the file and of the store, by its id."""
+        keys = _by(kept_keys.all_of_them(connection), lambda key: key.provider_id)
+        known = _by(kept_capabilities.all_of_them(connection), lambda one: one.provider_id)
+        shared = _by(grants.all_of(connection, kept_providers.NOUN), lambda grant: grant.thing_id)
+        singly = _by(
+            grants.all_of(connection, kept_providers.MODEL_NOUN), lambda grant: grant.thing_id.partition("/")[0]
+        )
+        stored = {
+            row.id: setup_of(
+                row,
+                keys[row.id],
+                self._decrypt,
+                grants=tuple(shared[row.id]),
+                model_grants=tuple(singly[row.id]),
+                capabilities=tuple(known[row.id]),
+            )
+            for row in kept_providers.all_of_them(connection)
+        }
+        # Of two of one id, what an administrator wrote rules; it gets nothing of the other's, keys least of all.
+        filed = {row.id: Setup(row, capabilities=tuple(known[row.id])) for row in self._filed.values()}
+        return filed | {name: setup for name, setup in stored.items() if name not in filed}
+
+    def _decrypt(self, key: ProviderKey) -> str:
+        return self._master_keys.decrypt(key.ciphertext, key.id)
+
+    async def _keep(self, listed: ModelList) -> None:
+        await self._store.write(_put, listed, self._filed)
+
+
+def _put(connection: Connection, listed: ModelList, filed: Mapping[str, Row]) -> None:
+    # Where the provider has gone meanwhile, its list must not wait for the next of its name.
+    if listed.provider_id not in filed:
+        try:
+            kept_providers.anybodys(connection, listed.provider_id)
+        except NotFound:
+            return
+    model_lists.put(connection, listed)
+
+
+def _candidate(source: Source, name: str) -> Candidate:
+    return Candidate(f"{source.id}/{name}", source.id, source.name, name, source.open, source.ring)
+
+
+def _models(source: Source, person: Person) -> Iterator[Model]:
+    state: State = "unavailable" if source.problem is not None else "ready"
+    reason = str(source.problem) if source.problem is not None else ""
+    for info in source.offered_to(person):
+        known = {**asdict(info), "id": f"{source.id}/{info.id}"}
+        yield Model(**known, provider=source.id, checked_at=source.listed_at, state=state, reason=reason)
+
+
+def _by(rows: Iterable[T], of: Callable[[T], str]) -> defaultdict[str, list[T]]:
+    grouped = defaultdict(list)
+    for row in rows:
+        grouped[of(row)].append(row)
+    return grouped
+
+
+def _configured(file: Path | None, vendors: Mapping[str, catalog.Vendor]) -> dict[str, Row]:
+    """The providers that the settings' file names, everybody's; the catalogue alone opens nobody."""
     if file is None:
-        return []
-    vendors = catalog.load(file)
+        return {}
     named = [vendors[name] for name in tomllib.loads(file.read_text("utf-8"))]
     for vendor in named:
         if not vendor.base_url:
             raise SettingsError(f"{file}, [{vendor.id}]: base_url is missing.", remedy="Add it.")
-    return named
+    written = file.stat().st_mtime
+    return {
+        vendor.id: Row(
+            id=vendor.id,
+            creation_id="",
+            owner="",
+            name=vendor.name,
+            vendor=vendor.id,
+            base_url=None,
+            only=(),
+            fallbacks=(),
+            enabled=True,
+            created_at=written,
+            updated_at=written,
+        )
+        for vendor in named
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +380,10 @@ class Models:
         return self.registry.choose(id, self.person)
 
 
-async def _mine(request: Request, registry: Annotated[Registry, here("models")]) -> Models:
+TheRegistry = Annotated[Registry, here("models")]
+
+
+async def _mine(request: Request, registry: TheRegistry) -> Models:
     return Models(registry, request.state.person)
 
 

@@ -56,6 +56,8 @@ def forms_of(secret: str) -> tuple[str, ...]:
         >>> any(form in base64.b64encode(b"user:sk-123456").decode() for form in forms_of("sk-123456"))
         True
     """
+    if not secret.isascii():
+        return (secret,)  # no key, and perhaps nothing that can be encoded
     raw = secret.encode()
     encoded = set()
     for before in range(3):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llmws.errors import SettingsError
-from llmws.service import models as service_models
+from llmws.service import sources as service_sources
 from llmws.settings import Settings
 
 from .harness import Running, running_service, wait_for
@@ -36,7 +36,7 @@ def listed(service: Running) -> dict[str, dict[str, Any]]:
 def test_the_echo_is_always_there(service: Running) -> None:
     echo = listed(service)["echo"]
     assert (echo["provider"], echo["state"], echo["base"]) == ("echo", "ready", None)
-    assert (echo["input_price"], echo["output_price"], echo["currency"]) == (None, None, None)
+    assert (echo["input_price"], echo["output_price"], echo["currency"]) == (0.0, 0.0, "USD")
 
 
 def test_a_provider_s_models_are_listed_with_what_it_says(with_local: Settings, local: ModelServer) -> None:
@@ -44,6 +44,7 @@ def test_a_provider_s_models_are_listed_with_what_it_says(with_local: Settings, 
     with running_service(with_local) as service:
         model = listed(service)["local/m"]
         assert (model["provider"], model["context"], model["state"]) == ("local", 2048, "ready")
+        assert (model["input_price"], model["currency"]) == (None, None)
         assert model["checked_at"] > 0
 
 
@@ -61,7 +62,7 @@ def test_the_last_good_list_stays_with_the_reason(
     with running_service(with_local) as service:
         wait_for(lambda: "local/m" in listed(service), "the provider's list")
         checked_at = listed(service)["local/m"]["checked_at"]
-        monkeypatch.setattr(service_models, "FRESH_S", 0.0)
+        monkeypatch.setattr(service_sources, "FRESH_S", 0.0)
         monkeypatch.setattr(local, "models", lambda: {"error": {"message": "out of order"}})
         wait_for(lambda: listed(service)["local/m"]["state"] == "unavailable", "the failure to be noticed")
         model = listed(service)["local/m"]

@@ -1,0 +1,102 @@
+"""A vendor of the OpenAI wire that knows keys: each is accepted, or refused in a way of its own, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+LIMIT_S = 30.0
+
+
+class VendorServer:
+    """Answers every chat with `Yes.` in one piece.
+
+    Attributes:
+        refusals: what it answers to a key, by the key: a status and a text. It repeats the key in both.
+        open_list: whether it lists its models to anybody.
+        asked: path, key and body of each request.
+        listing: cleared, it keeps whoever asks for the list waiting.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/v1"
+        self.models = ["m", "m-large", "text-embedding-m"]
+        self.refusals: dict[str, tuple[int, str]] = {}
+        self.open_list = False
+        self.asked: list[tuple[str, str, Any]] = []
+        self.listing = threading.Event()
+        self.listing.set()
+
+    def asked_with(self, path: str = "/chat/completions") -> list[str]:
+        """The keys that requests to `path` came with."""
+        return [key for asked, key, _ in self.asked if asked == path]
+
+    def answer(self, path: str, key: str, body: Any) -> tuple[int, dict[str, str], bytes]:
+        self.asked.append((path.removeprefix("/v1"), key, body))
+        listing = path == "/v1/models"
+        if listing:
+            self.listing.wait(LIMIT_S)
+        if key in self.refusals and not (listing and self.open_list):
+            status, text = self.refusals[key]
+            return _json(status, {"error": {"message": f"{text} (you sent {key})", "code": key}}, {"X-Request-Id": key})
+        if listing:
+            return _json(200, {"data": [{"id": one, "max_model_len": 4096} for one in self.models]})
+        if path != "/v1/chat/completions":
+            return 404, {"Content-Type": "text/html"}, b"<html>Nothing here.</html>"
+        if body["model"] not in self.models:
+            return _json(404, {"error": {"message": f"The model `{body['model']}` does not exist"}})
+        usage = {"prompt_tokens": 5, "completion_tokens": 2}
+        if not body.get("stream"):
+            message = {"role": "assistant", "content": "Yes."}
+            return _json(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
+        chunks = [
+            {"choices": [{"index": 0, "delta": {"content": "Yes."}}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": usage},
+        ]
+        lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
+        return 200, {"Content-Type": "text/event-stream"}, "".join(lines).encode()
+
+
+@contextmanager
+def vendor_server() -> Iterator[VendorServer]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.0"
+
+        def do_GET(self) -> None:
+            self._answer(None)
+
+        def do_POST(self) -> None:
+            self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _answer(self, body: Any) -> None:
+            key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            status, headers, data = server.answer(self.path, key, body)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
+        listener.daemon_threads = True
+        server = VendorServer(listener.server_port)
+        thread = threading.Thread(target=listener.serve_forever, args=(0.05,), name="vendor server")
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.listing.set()
+            listener.shutdown()
+            thread.join()
+
+
+def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    return status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(body).encode()
