@@ -96,6 +96,9 @@ class Hours:
 class Price:
     """What a model costs, and who says so.
 
+    Args:
+        source: where it stands; `checked`, when it was read there, and `second_hand`, by whom, if not by us.
+
     Example:
         >>> price = Price("USD", Rates(Decimal(2), Decimal(10), cache_read=Decimal("0.5")), source="a contract")
         >>> price.cost(Usage(input_tokens=1000, output_tokens=100, cache_read_tokens=400))
@@ -111,6 +114,7 @@ class Price:
     valid_from: date | None = None
     source: str = ""
     checked: date | None = None
+    second_hand: str = ""
 
     def rates_for(self, input_tokens: int, at: float) -> Rates:
         """The rates of a prompt of that length at that time (epoch seconds); hours go before tiers."""
@@ -141,7 +145,8 @@ class Price:
                 for hours in self.hours
             ]
         told["valid_from"] = self.valid_from.isoformat() if self.valid_from else None
-        return {**told, "source": self.source, "checked": self.checked.isoformat() if self.checked else None}
+        told["checked"] = self.checked.isoformat() if self.checked else None
+        return {**told, "source": self.source, "second_hand": self.second_hand}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Price:
@@ -151,7 +156,7 @@ class Price:
             >>> Price.from_dict({"currency": "CNY", "input": 0.8, "output": 2}).rates.output
             Decimal('2')
         """
-        known = {"currency", "tiers", "hours", "valid_from", "source", "checked", *(f.name for f in fields(Rates))}
+        known = {"currency", "tiers", "hours", "valid_from", "source", "checked", "second_hand", *(f.name for f in fields(Rates))}
         if unknown := set(value) - known:
             raise InvalidRequest(f"A price has no {', '.join(sorted(unknown))}.", remedy="See docs/usage.md.")
         if (currency := value.get("currency")) not in CURRENCIES:
@@ -169,6 +174,7 @@ class Price:
             _date(value.get("valid_from")),
             str(value.get("source", "")),
             _date(value.get("checked")),
+            str(value.get("second_hand", "")),
         )
 
 

@@ -79,8 +79,14 @@ def test_a_pattern_prices_all_that_it_names_and_the_longest_says_most(with_local
     assert told["loc*"]["price"]["input"] == 9
     assert told["local/later"]["price"]["source"] == "ours", "not before its day"
     assert told["echo"]["price"] == {
-        "currency": "USD", "input": 0, "output": 0, "valid_from": None, "source": "served here", "checked": None
-    }  # fmt: skip
+        "currency": "USD",
+        "input": 0,
+        "output": 0,
+        "valid_from": None,
+        "checked": None,
+        "source": "served here",
+        "second_hand": "",
+    }
 
 
 @pytest.mark.parametrize(
