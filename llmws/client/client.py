@@ -22,6 +22,7 @@ from .chats import Chats, Choices, chosen
 from .comparisons import compare
 from .finding import Address, Finder, Given, Local
 from .jobs import Job, Jobs
+from .money import Time, limits_table, moment, prices_table, usage_table
 from .origin import of_cell
 
 if TYPE_CHECKING:
@@ -238,6 +239,57 @@ class Client:
         import pandas  # half a second that only who asks for a table pays
 
         return pandas.DataFrame(self.run(self.api.datasets()), columns=_DATASET_COLUMNS)
+
+    def usage(
+        self, by: str = "model", since: Time = None, until: Time = None, *, everyone: bool = False
+    ) -> pandas.DataFrame:
+        """What was used and what it cost: your own, or everyone's where you administer.
+
+        Args:
+            by: model, answered_by (differs where another stepped in), provider, purpose, person, group, day or hour.
+            since, until: calls that ended from then to before then: a datetime, ISO 8601, or epoch seconds.
+            everyone: for administrators.
+
+        Returns:
+            DataFrame: what it is by, calls, input_tokens, output_tokens, reasoning_tokens, cache_read_tokens,
+            cache_write_tokens, USD, CNY (each currency on its own, nothing is converted), unpriced_calls (whose cost is
+            not known), estimated_calls (whose tokens the provider did not tell).
+
+        Example:
+            >>> message = client.chat("Name three moons.", model="echo", show=False)
+            >>> table = client.usage(by="model")
+            >>> int(table.calls[table.model == "echo"].iloc[0]) > 0
+            True
+        """
+        return usage_table(self.run(self.api.usage(by, moment(since), moment(until), everyone)), by)
+
+    def limits(self) -> pandas.DataFrame:
+        """The budgets, rates and numbers of parallel calls that bind you; all there are, where you administer.
+
+        Returns:
+            DataFrame: kind, name, subject (whom `used` is of), model (a pattern), unit, period, soft, hard, used, held
+            (by calls that run), remaining, resets_at, forbid_unpriced, id.
+
+        Example:
+            >>> list(client.limits().columns)[:6]
+            ['kind', 'name', 'subject', 'model', 'unit', 'period']
+        """
+        return limits_table(self.run(self.api.limits()))
+
+    def prices(self) -> pandas.DataFrame:
+        """What each model costs now, per million tokens.
+
+        Returns:
+            DataFrame: model, currency (missing where unpriced), input, output, cache_read, cache_write, cache_write_1h,
+            reasoning, thinking, tiers (a list of other prices, from a length of the prompt on), hours, valid_from,
+            source, checked (when it was read there), second_hand (by whom, if not by us), set_by (an administrator).
+
+        Example:
+            >>> table = client.prices()
+            >>> table.source[table.model == "echo"].iloc[0]
+            'served here'
+        """
+        return prices_table(self.run(self.api.prices()))
 
     def model(self, id: str | None = None) -> str:
         """`id`, or else the id of the first model that is ready.

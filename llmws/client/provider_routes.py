@@ -114,13 +114,33 @@ class ProviderRoutes:
     async def usage(
         self: _Requests,
         by: str = "model",
-        since: float | None = None,
-        until: float | None = None,
+        since: float | str | None = None,
+        until: float | str | None = None,
         everyone: bool = False,
     ) -> list[dict[str, Any]]:
-        """GET /api/usage: sums by one thing; of everyone for administrators. Times are epoch seconds."""
+        """GET /api/usage: sums by one thing; of everyone for administrators. Times are epoch seconds or ISO 8601."""
         params = {"by": by, "since": since, "until": until, "everyone": 1 if everyone else None}
         return list((await self._request("GET", "/api/usage", params=params))["items"])
+
+    async def usage_calls(
+        self: _Requests, limit: int = 50, cursor: str | None = None, everyone: bool = False
+    ) -> dict[str, Any]:
+        """GET /api/usage/calls: a page of the calls themselves, newest first, as ``{"items", "next_cursor"}``."""
+        params = {"limit": limit, "cursor": cursor, "everyone": 1 if everyone else None}
+        return dict(await self._request("GET", "/api/usage/calls", params=params))
+
+    async def prices(self: _Requests) -> list[dict[str, Any]]:
+        """GET /api/prices: what each model costs now, null where it is unpriced, and who set it."""
+        return list((await self._request("GET", "/api/prices"))["items"])
+
+    async def exchange_rates(self: _Requests) -> list[dict[str, Any]]:
+        """GET /api/exchange-rates: those that were set, newest first."""
+        return list((await self._request("GET", "/api/exchange-rates"))["items"])
+
+    async def set_exchange_rate(self: _Requests, currency: str, into: str, rate: float, valid_from: str) -> None:
+        """PUT /api/exchange-rates: from a day on, one `currency` is `rate` of `into`."""
+        body = {"currency": currency, "into": into, "rate": rate, "valid_from": valid_from}
+        await self._request("PUT", "/api/exchange-rates", json=body)
 
     async def set_price(self: _Requests, model: str, **price: Any) -> None:
         """PUT /api/prices/{model}: what a model costs, whatever the catalogues say."""

@@ -156,7 +156,16 @@ class Price:
             >>> Price.from_dict({"currency": "CNY", "input": 0.8, "output": 2}).rates.output
             Decimal('2')
         """
-        known = {"currency", "tiers", "hours", "valid_from", "source", "checked", "second_hand", *(f.name for f in fields(Rates))}
+        known = {
+            "currency",
+            "tiers",
+            "hours",
+            "valid_from",
+            "source",
+            "checked",
+            "second_hand",
+            *(f.name for f in fields(Rates)),
+        }
         if unknown := set(value) - known:
             raise InvalidRequest(f"A price has no {', '.join(sorted(unknown))}.", remedy="See docs/usage.md.")
         if (currency := value.get("currency")) not in CURRENCIES:
