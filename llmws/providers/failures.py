@@ -50,7 +50,7 @@ _SIGNS = {
     "provider_rate": r"rate[ _-]?limit|too many requests|throttl|\b[rt]pm\b|[rt]pm_|33650[12]|tokens per minute"
     r"|限流|频繁",
     "provider_auth": r"(invalid|incorrect|missing|wrong|expired|no) ?_?(api|access)[ _-]?(key|token)|unauthori[sz]ed"
-    r"|(api|access)[ _-]?(key|token).{0,20}(invalid|incorrect|missing|wrong|expired)|authentication",
+    r"|(api|access)[ _-]?(key|token).{0,20}(invalid|not valid|incorrect|missing|wrong|expired)|authentication",
     "provider_not_found": r"model[_ ]?not[_ ](found|exist)|model.{0,120}(does not exist|not (found|exist|supported))"
     r"|(no such|unknown|invalid) model|模型不存在",
     "provider_overloaded": r"overloaded|server[ _](is[ _])?busy|loading model|unavailable"
@@ -130,6 +130,8 @@ class Failures:
         error = self.told(told, model, status, code="provider_balance" if spent else None)
         if headers.get("x-should-retry") == "false":  # OpenAI's and Anthropic's
             error.retryable = False
+        if seconds is None and error.code == "provider_rate":
+            seconds = _seconds_told(error.message)
         if known := self.redact(request_id(headers)):
             error.details["request_id"] = known
         if seconds is not None:
@@ -224,7 +226,9 @@ def _code(status: int | None, words: str) -> str:
         case 413:
             return sign or "provider_context_length"
         case 429:
-            return "provider_balance" if sign == "provider_balance" else "provider_rate"
+            # Gemini says of every limit that a quota was exceeded; of money nobody says when it will be there.
+            spent = sign == "provider_balance" and _seconds_told(words) is None
+            return "provider_balance" if spent else "provider_rate"
         case int() if status >= 500 and (status == 501 or "not support" in words):
             return "provider_invalid"  # llama.cpp's answer to an image without a projector: asking again does not help
         case int() if status >= 500:
@@ -242,6 +246,23 @@ def _status_in(word: Any) -> int | None:
     """The HTTP status that some servers put where others put a word."""
     text = str(word)
     return int(text) if text.isascii() and text.isdigit() and 400 <= int(text) < 600 else None
+
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds_told(words: str) -> float | None:
+    """When a sentence says to ask again: OpenAI's and Gemini's do.
+
+    Example:
+        >>> _seconds_told("Rate limit reached. Please try again in 1m30s.")
+        90.0
+    """
+    found = re.search(r"(?i)(?:retry|again) (?:in|after) ((?:\d+(?:\.\d+)?\s?(?:ms|[smh])[a-z]*\s?)+)", words)
+    if found is None:
+        return None
+    steps = re.findall(r"(\d+(?:\.\d+)?)\s?(ms|[smh])", found[1].lower())
+    return min(sum(float(count) * _UNITS_S[unit] for count, unit in steps), 86_400.0)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

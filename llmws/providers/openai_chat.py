@@ -15,8 +15,9 @@ from .base import CompletionRequest, Embeddings, ModelInfo
 from .embeddings import embed
 from .openai_answer import Answer
 from .openai_models import models
+from .openai_parameters import at_once
 from .openai_quirks import Quirks, matches
-from .openai_request import at_once, translate
+from .openai_request import translate
 from .second_chance import SecondChance
 from .wire import Form, Server
 

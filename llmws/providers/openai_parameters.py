@@ -29,6 +29,11 @@ def parameters(request: CompletionRequest, quirks: Quirks, told: list[StreamEven
     }
 
 
+def at_once(request: CompletionRequest, quirks: Quirks) -> bool:
+    """Whether the whole answer is asked for in one piece: it costs a fiftieth of the time to read."""
+    return request.at_once and quirks.answers_at_once
+
+
 def instruction(request: CompletionRequest, quirks: Quirks) -> str:
     """What a model that cannot be held to a schema is told in words instead; a server that knows ``json_object`` wants
     to read the word JSON somewhere.
@@ -110,6 +115,8 @@ def _tools(request: CompletionRequest, quirks: Quirks, told: list[StreamEvent]) 
         told.append(changed("tool_choice", "The model itself chooses whether to call a tool: it cannot be told to"))
         choice, kind = "auto", "auto"
     body: dict[str, Any] = {"tools": [{"type": "function", "function": _function(tool)} for tool in request.tools]}
+    if quirks.tool_stream and not at_once(request, quirks):
+        body["tool_stream"] = True
     if kind == "name":
         body["tool_choice"] = {"type": "function", "function": {"name": choice}}
     elif kind is not None:

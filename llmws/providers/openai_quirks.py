@@ -44,6 +44,8 @@ class Quirks:
             (DeepSeek); the signed ``reasoning_details`` (OpenRouter); the ``extra_content`` of its calls (Gemini).
         opens_in_reasoning: patterns of model ids whose stream begins inside the reasoning (see `reasoning`).
         tool_choices: the choices that it knows: ``auto``, ``none``, ``required``, and ``name`` for that of one tool.
+        tool_stream: it streams the arguments of calls only where ``tool_stream`` asks for it (GLM); else a long one is
+            minutes of silence.
         json_schema: it can be held to a schema (``schema``), only to JSON (``object``), or to nothing (``no``).
         answers_at_once: it answers without streaming, too, whatever the model.
         highest_temperature: more is refused.
@@ -57,6 +59,7 @@ class Quirks:
     replay_reasoning: Literal["never", "tool_calls", "details", "extra_content"] = "never"
     opens_in_reasoning: tuple[str, ...] = ()
     tool_choices: tuple[str, ...] = ("auto", "none", "required", "name")
+    tool_stream: bool = False
     json_schema: Literal["schema", "object", "no"] = "schema"
     answers_at_once: bool = True
     highest_temperature: float = 2.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..messages import Message, Part, StreamEvent
 from .base import CompletionRequest, invalid
-from .openai_parameters import instruction, parameters
+from .openai_parameters import at_once, instruction, parameters
 from .openai_quirks import Quirks
 
 WIRE = "openai_chat"
@@ -36,11 +36,6 @@ def translate(request: CompletionRequest, quirks: Quirks) -> tuple[dict[str, Any
     if body["stream"] and quirks.include_usage:
         body["stream_options"] = {"include_usage": True}
     return body | parameters(request, quirks, told) | dict(request.parameters.extra), told
-
-
-def at_once(request: CompletionRequest, quirks: Quirks) -> bool:
-    """Whether the whole answer is asked for in one piece: it costs a fiftieth of the time to read."""
-    return request.at_once and quirks.answers_at_once
 
 
 def _instructed(messages: list[dict[str, Any]], words: str) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ _KEPT = {
     "system",
     "instructions",
     "stream",
+    "store",
     "tools",
     "max_tokens",
     "max_completion_tokens",
@@ -65,24 +66,27 @@ class SecondChance:
     def mend(self, refusal: ProviderError) -> Mapping[str, Any] | None:
         if self.tries == 0 or refusal.details.get("status") not in _STATUSES:
             return None
+        mended = self._mended(refusal)
+        if mended is not None:
+            self.body, self.tries = mended, self.tries - 1
+        return mended
+
+    def _mended(self, refusal: ProviderError) -> Mapping[str, Any] | None:
+        if self.body.get("stream") is False and re.search(r"only supports? stream", refusal.message.lower()):
+            return {**self.body, "stream": True}
         if (limit := highest_limit(refusal)) is not None and limit < self.body.get("max_tokens", 0):
-            self.tries -= 1
-            self.body = {**self.body, "max_tokens": limit}
             self.warnings.append(changed("max_tokens", f"The answer was limited to {limit:,} tokens, the model's most"))
-            return self.body
+            return {**self.body, "max_tokens": limit}
         name = next((name for name in _named(refusal) if _holds(self.body, name)), None)
         if name is None:
             return None
-        self.tries -= 1
         other = _RENAMED.get(name)
         if other is not None and other not in self.body:
-            self.body = {(other if key == name else key): value for key, value in self.body.items()}
-            return self.body
+            return {(other if key == name else key): value for key, value in self.body.items()}
         if name in _KEPT:
             return None
-        self.body = _without(self.body, name.split("."))
         self.warnings.append(dropped(name, "the provider does not take it"))
-        return self.body
+        return _without(self.body, name.split("."))
 
 
 def highest_limit(refusal: ProviderError) -> int | None:

@@ -263,6 +263,11 @@ class Server:
         raise self.failures.broke_off() if begun else self.failures.unreadable()
 
     async def _once(self, response: Response) -> AsyncGenerator[Any, None]:
+        if response.headers.get("content-type", "").startswith("text/event-stream"):  # it streams all the same
+            async with aclosing(self._events(response)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
         told = _json(await read_text(response, CALL_LIMIT))
         if told is None:
             raise self.failures.unreadable()

@@ -224,6 +224,12 @@ def test_thoughts_go_back_verbatim_and_in_order_and_results_in_one_turn() -> Non
     ]
 
 
+def test_a_thought_and_its_signature_may_be_one_part() -> None:
+    whole = Part("reasoning", "Hm.", {"signature": "sig", "wire": "anthropic_messages"})
+    body, _ = wired(asked(messages=(Message("assistant", (whole, Part("text", "Yes."))),)))
+    assert body["messages"][0]["content"][0] == {"type": "thinking", "thinking": "Hm.", "signature": "sig"}
+
+
 def test_what_other_wires_thought_does_not_go_back() -> None:
     foreign = Part("reasoning", "", {"encrypted": "gAAA", "wire": "openai_responses"})
     answer = Message("assistant", (Part("reasoning", "Hm."), foreign, Part("text", " "), Part("text", "Yes.")))

@@ -48,6 +48,19 @@ REFUSALS = [
     (404, '{"detail":"Not Found"}', "provider_not_found"),
     (400, openai("Unsupported parameter: 'max_tokens'", "unsupported_parameter"), "provider_invalid"),
     (422, '{"detail":[{"loc":["body","x"],"msg":"field required"}]}', "provider_invalid"),
+    (
+        400,
+        '[{"error":{"code":400,"message":"API key not valid. Please pass a valid one.","status":"INVALID_ARGUMENT"}}]',
+        "provider_auth",
+    ),
+    (
+        429,
+        '[{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details.'
+        ' Please retry in 36.5s.","status":"RESOURCE_EXHAUSTED"}}]',
+        "provider_rate",
+    ),
+    (429, openai("您的账户已欠费,请充值", "1113"), "provider_balance"),
+    (429, openai("Your account is suspended, please check your plan and billing details"), "provider_balance"),
     (308, "", "provider_invalid"),
     (408, "", "provider_timeout"),
     (503, openai("Loading model", 503, "unavailable_error"), "provider_overloaded"),
@@ -115,6 +128,24 @@ def test_retry_after_may_be_a_date() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     error = FAILURES.refused(429, {"retry-after": later}, "", "m")
     assert 60 < error.details["retry_after_s"] <= 90
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("Rate limit reached for gpt-4o. Please try again in 6ms.", 0.006),
+        ("Please try again in 1m30s. Visit our page.", 90.0),
+        ("Please retry in 36.5s.", 36.5),
+        ("Try again in 20 seconds", 20.0),
+        ("Try again in 9999h", 86_400.0),
+        ("Slow down", None),
+        ("Try again in a moment", None),
+    ],
+)
+def test_when_to_ask_again_may_be_said_in_words(said: str, seconds: float | None) -> None:
+    told = FAILURES.refused(429, {}, openai(said), "m").details.get("retry_after_s")
+    assert told == (seconds if seconds is None else pytest.approx(seconds))
+    assert FAILURES.refused(429, {"retry-after": "3"}, openai(said), "m").details["retry_after_s"] == 3.0
 
 
 @pytest.mark.parametrize("nonsense", ["", "soon", "-5", "nan", "inf", "1e400", "Mon, 99 Foo"])

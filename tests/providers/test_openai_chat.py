@@ -534,8 +534,11 @@ async def test_models_are_listed_in_every_dialect(make: Make, upstream: Upstream
             "name": "Router",
             "context_length": 9,
             "architecture": {"input_modalities": ["text", "image"]},
-            "supported_parameters": ["tools"],
+            "supported_parameters": ["tools", "structured_outputs"],
+            "top_provider": {"max_completion_tokens": 5},
         },
+        {"id": "kimi", "context_length": 8, "supports_image_in": True, "supports_reasoning": False},
+        {"id": "mistral", "capabilities": {"vision": False, "function_calling": True}},
         {"id": "llama", "meta": {"n_ctx": 2048, "n_ctx_train": 8192}},
         {"name": "without id"},
         "not a row",
@@ -544,7 +547,11 @@ async def test_models_are_listed_in_every_dialect(make: Make, upstream: Upstream
     assert await make().models() == [
         ModelInfo("plain", "plain"),
         ModelInfo("vllm", "vllm", context=4096, base="base"),
-        ModelInfo("router", "Router", context=9, vision=True, tools=True, reasoning=False),
+        ModelInfo(
+            "router", "Router", context=9, vision=True, tools=True, reasoning=False, json_schema=True, max_output=5
+        ),
+        ModelInfo("kimi", "kimi", context=8, vision=True, reasoning=False),
+        ModelInfo("mistral", "mistral", vision=False, tools=True),
         ModelInfo("llama", "llama", context=2048),
     ]
     assert (upstream.received[0].method, upstream.received[0].path) == ("GET", "/v1/models")

@@ -121,6 +121,12 @@ def test_a_choice_of_tools_that_is_not_known_is_left_to_the_model(
     assert [tool["function"]["name"] for tool in body["tools"]] == ["look"]
 
 
+def test_glm_streams_the_arguments_of_a_call_only_when_asked() -> None:
+    assert wired("zai", "glm-5", tools=(LOOK,))[0]["tool_stream"] is True
+    assert "tool_stream" not in wired("zai", "glm-5")[0]
+    assert "tool_stream" not in wired("moonshot", "kimi-k3", tools=(LOOK,))[0]
+
+
 def test_a_model_that_shall_call_no_tool_hears_of_none() -> None:
     assert wired("zhipu", "glm-5", tools=(LOOK,), tool_choice="none") == ({}, [])
     assert wired("openai-chat", "gpt-4o", tool_choice="required") == ({}, [])

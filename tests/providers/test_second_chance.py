@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from llmws.errors import ProviderError
-from llmws.messages import StreamEvent
+from llmws.messages import StreamEvent, assemble
 from llmws.providers.failures import Failures
 from llmws.providers.openai_chat import OpenAIChat
 from llmws.providers.second_chance import SecondChance
@@ -27,6 +28,7 @@ BODY: dict[str, Any] = {
     "tools": [],
     "output_config": {"effort": "high", "format": {}},
     "response_format": {},
+    "store": False,
 }
 
 
@@ -85,6 +87,7 @@ def test_what_is_inside_a_parameter_is_left_out_alone() -> None:
     "error",
     [
         refusal("Unsupported parameter: 'tools' is not supported with this model.", "tools"),
+        refusal("Unknown parameter: 'store'.", "store"),
         refusal("Unsupported parameter: 'response_format' is not supported with this model.", "response_format"),
         refusal("output_config.format: Extra inputs are not permitted"),
         refusal("Unsupported parameter: 'logprobs' is not supported with this model.", "logprobs"),
@@ -116,3 +119,14 @@ async def test_whoever_asked_is_told_before_the_first_word(upstream: Upstream) -
     assert events[1].text == "seed was not passed on: the provider does not take it."
     assert ["seed" in received.body for received in upstream.received] == [True, False]
     assert upstream.received[1].body["temperature"] == 0.5
+
+
+async def test_a_model_that_only_streams_is_asked_to(upstream: Upstream) -> None:
+    said = "This model only support stream mode, please enable the stream parameter to access the model."
+    upstream.refuses(json.dumps({"error": {"message": said, "code": "invalid_parameter_error", "param": None}}))
+    upstream.answers(chunk({"content": "Yes"}), chunk({}, "stop"), DONE)
+    provider = OpenAIChat("Vendor", upstream.url)
+    answer = assemble([event async for event in provider.stream(replace(ask(), at_once=True))])
+    await provider.aclose()
+    assert (answer.text, answer.finish_reason) == ("Yes", "stop")
+    assert [received.body["stream"] for received in upstream.received] == [False, True]
