@@ -79,7 +79,7 @@ _NETWORK = {
     "broken": ("provider_network", "The connection to {name} broke off.", "Ask again."),
 }
 
-_CORRECT = "Correct the address of {name}: most end in /v1."
+_CORRECT = "Correct the address of {name}: {form}."
 
 
 class Failures:
@@ -90,6 +90,7 @@ class Failures:
         base_url: where it is; its scheme, host, port and path may be shown.
         api_key: what must never be shown.
         tells_when: after too many requests it always says when to ask again; where it does not, money is what ran out.
+        address_form: what the addresses of such servers look like.
 
     Example:
         >>> failures = Failures("DeepSeek", "https://api.deepseek.com", "sk-secret-0")
@@ -97,11 +98,19 @@ class Failures:
         The account at DeepSeek has no balance left: “No balance for [key]”.
     """
 
-    def __init__(self, name: str, base_url: str, api_key: str | None, *, tells_when: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: str | None,
+        *,
+        tells_when: bool = False,
+        address_form: str = "most end in /v1",
+    ) -> None:
         url = urlsplit(base_url)
         self._tells_when = tells_when
         address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
-        self._words = {"name": name, "address": address, "host": url.hostname or address}
+        self._words = {"name": name, "address": address, "host": url.hostname or address, "form": address_form}
         self._keyed = bool(api_key)
         secrets = {api_key or "", quote(api_key or "", safe=""), url.password or ""}
         self._secrets = sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True)

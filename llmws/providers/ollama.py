@@ -40,7 +40,14 @@ class Ollama:
 
     def __init__(self, name: str, base_url: str, api_key: str | None = None, **options: Any) -> None:
         self.name = name
-        self._server = Server(name, base_url, api_key, pasted=("/chat", "/api", "/v1"), **options)
+        self._server = Server(
+            name,
+            base_url,
+            api_key,
+            pasted=("/chat", "/api", "/v1"),
+            address_form="it is like http://localhost:11434",
+            **options,
+        )
         self._known: dict[str, tuple[float, About]] = {}
 
     async def aclose(self) -> None:

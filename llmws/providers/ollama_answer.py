@@ -74,6 +74,8 @@ class Answer:
         """The events that end the answer; `failure` is what ended it before its time."""
         if failure is not None and self.done and failure.code in OF_THE_LINE:
             failure = None
+        if failure is None and not self.done and self._started:
+            failure = self._failures.broke_off()
         if not self._started:
             raise failure or self._failures.unreadable()
         for event in self._splitter.flush():

@@ -40,9 +40,12 @@ def translate(
     told: list[StreamEvent] = []
     if sentence := overflow(request, about):
         told.append(StreamEvent("warning", text=sentence, data={"code": "truncated"}))
+    sees = about.can("vision") is not False
+    if not sees and any(part.type == "image" for message in request.messages for part in message.parts):
+        told.append(dropped("images", "this model does not see"))
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": list(_messages(request.messages)),
+        "messages": list(_messages(request.messages, sees)),
         "stream": True,
         **_tools(request, told),
         **_think(request.parameters.reasoning_effort, about, told),
@@ -112,7 +115,7 @@ def _options(parameters: Parameters, window: int | None) -> dict[str, Any]:
     return options | (dict(by_hand) if isinstance(by_hand, Mapping) else {})
 
 
-def _messages(messages: tuple[Message, ...]) -> Iterator[dict[str, Any]]:
+def _messages(messages: tuple[Message, ...], sees: bool) -> Iterator[dict[str, Any]]:
     """The wire's messages: none for an assistant who said nothing, one for each tool's result."""
     names: dict[str, str] = {}
     for message in messages:
@@ -126,7 +129,7 @@ def _messages(messages: tuple[Message, ...]) -> Iterator[dict[str, Any]]:
                 names |= {part.data.get("id", ""): part.data.get("name", "") for part in _calls(message)}
                 yield from _assistant(message)
             case _:
-                yield _spoken(message)
+                yield _spoken(message, sees)
 
 
 def _assistant(message: Message) -> Iterator[dict[str, Any]]:
@@ -147,9 +150,11 @@ def _assistant(message: Message) -> Iterator[dict[str, Any]]:
     yield wired
 
 
-def _spoken(message: Message) -> dict[str, Any]:
+def _spoken(message: Message, sees: bool) -> dict[str, Any]:
     wired: dict[str, Any] = {"role": message.role, "content": message.text}
     for part in message.parts:
+        if part.type == "image" and not sees:
+            continue  # an old server would pass it over without a word, a new one refuse the whole conversation
         if part.type == "image":
             wired.setdefault("images", []).append(_image(str(part.data.get("url", ""))))
         elif part.type != "text":

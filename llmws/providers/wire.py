@@ -75,7 +75,7 @@ class Server:
         idle_s: seconds without a byte after which the server counts as gone; a keep-alive is a byte.
         first_token_s: seconds within which an answer must begin, whatever keep-alives come. None waits for ever.
         total_s: seconds within which it must end: who drips a byte now and then is never silent.
-        tells_when: see `Failures`.
+        tells_when, address_form: see `Failures`.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Server:
         *,
         key_header: str = "Authorization",
         tells_when: bool = False,
+        address_form: str = "most end in /v1",
         headers: Mapping[str, str] | None = None,
         pasted: tuple[str, ...] = (),
         client: AsyncClient | None = None,
@@ -96,7 +97,7 @@ class Server:
         api_key = _checked_key(name, api_key or "")
         self.name = name
         self.base_url = _checked_url(name, base_url, pasted)
-        self.failures = Failures(name, self.base_url, api_key, tells_when=tells_when)
+        self.failures = Failures(name, self.base_url, api_key, tells_when=tells_when, address_form=address_form)
         self._headers = dict(headers or {})
         if api_key:
             self._headers[key_header] = f"Bearer {api_key}" if key_header == "Authorization" else api_key
@@ -251,6 +252,7 @@ class Server:
         yield _json(stream.text)
 
     async def _lines(self, response: Response) -> AsyncGenerator[Any, None]:
+        """The JSON of each line; whether the last one was the last is for the fold to know."""
         begun = False
         async with aclosing(lines(response)) as source:
             async for line in source:
@@ -260,7 +262,6 @@ class Server:
                     raise self.failures.broke_off() if begun else self.failures.unreadable()
                 begun = True
                 yield chunk
-        raise self.failures.broke_off() if begun else self.failures.unreadable()
 
     async def _once(self, response: Response) -> AsyncGenerator[Any, None]:
         if response.headers.get("content-type", "").startswith("text/event-stream"):  # it streams all the same

@@ -140,6 +140,15 @@ def test_a_conversation_goes_back_as_the_wire_wants_it() -> None:
     ]
 
 
+def test_a_model_that_does_not_see_is_shown_nothing_and_that_is_told() -> None:
+    blind = About(frozenset({"completion"}))
+    body, warnings = translate(CompletionRequest("m", CONVERSATION), blind)
+    assert body["messages"][-1] == {"role": "user", "content": "And here?"}
+    assert [warning.data for warning in warnings] == [{"code": "dropped", "parameter": "images"}]
+    seeing = About(frozenset({"completion", "vision"}))
+    assert translate(CompletionRequest("m", CONVERSATION), seeing)[1] == []
+
+
 @pytest.mark.parametrize(
     ("part", "remedy"),
     [
@@ -342,8 +351,9 @@ async def test_a_refusal_is_named(make: Make, upstream: Upstream, status: int, e
 @pytest.mark.parametrize("parts", [(), ("\n",), ("<html>Welcome</html>",), ("[]\n",), ('{"hello": 1}\n',), ("{\n}\n",)])
 async def test_what_is_no_answer_is_not_taken_for_one(make: Make, upstream: Upstream, parts: tuple[str, ...]) -> None:
     upstream.answers(*parts)
-    with pytest.raises(ProviderError):
+    with pytest.raises(ProviderError) as caught:
         await read(make())
+    assert "it is like http://localhost:11434" in caught.value.remedy
 
 
 @pytest.mark.parametrize("then", ["end", "cut", "hold"])
