@@ -19,12 +19,13 @@ PRECEDENCE: tuple[Source, ...] = ("person", "probe", "provider", "catalogue")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One thing that is known of a model: who said it, and when."""
+    """One thing that is known of a model: who said it, when, and what a probe saw."""
 
     name: str
     value: bool | int
     source: Source
     checked_at: float | None
+    evidence: str = ""
 
 
 def merged(
@@ -54,7 +55,7 @@ def merged(
         if (value := getattr(info, name)) is not None:
             said[name, "provider"] = Known(name, value, "provider", listed_at)
     for one in kept:
-        said[one.name, one.source] = Known(one.name, one.value, one.source, one.checked_at)
+        said[one.name, one.source] = Known(one.name, one.value, one.source, one.checked_at, one.evidence)
     best = (next((said[name, source] for source in PRECEDENCE if (name, source) in said), None) for name in NAMES)
     return [known for known in best if known is not None]
 

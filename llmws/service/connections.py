@@ -20,7 +20,7 @@ from pydantic import with_config
 
 from ..errors import Error, ProviderError, from_dict
 from ..http import HTTPError, failure
-from ..messages import Message, Parameters, StreamEvent
+from ..messages import Message, Parameters
 from ..providers.base import CompletionRequest, ModelInfo, Provider
 from ..providers.key_ring import Key
 from ..store import provider_keys as kept_keys
@@ -30,13 +30,13 @@ from .bodies import STRICT, Name
 from .here import TheStore
 from .identity import Person
 from .ledger import Ledger, TheLedger
-from .metering import Call, Origin, Receipt, metered, usage_row
+from .metering import Call, Origin
 from .models import TheRegistry
+from .probes import PURPOSE, said
 from .provider_access import AskedProvider, manages
 from .provider_keys import checked
 from .providers import NewProvider, checked_address, said_of, vendor_of
 
-PURPOSE = "probe"
 LIST_S, ANSWER_S = 15.0, 30.0
 # Whoever names no model has one asked that answers chats, as far as its name tells.
 _NO_CHAT = re.compile(
@@ -182,18 +182,12 @@ class _Test:
         call = Call(
             self._person, f"{self._row.id}/{model}", self._row.id, provider, request, Origin(PURPOSE), "configure"
         )
-        said: list[StreamEvent] = []
         async with asyncio.timeout(ANSWER_S) as limit:
-            await metered(call, self._ledger, said.append, self._settle)
+            events = await said(call, self._ledger)
         if limit.expired():
             return _silent(provider.name)
-        error = next((event for event in said if event.type == "error"), None)
+        error = next((event for event in events if event.type == "error"), None)
         return from_dict({**error.data, "message": error.text}, 502) if error is not None else None
-
-    async def _settle(self, receipt: Receipt, tail: list[StreamEvent]) -> list[StreamEvent]:
-        if (row := usage_row(receipt)) is not None:
-            await self._ledger.keep(row)
-        return tail
 
 
 def _good(name: str, count: int | None) -> str:

@@ -36,7 +36,6 @@ from ..store import providers as kept_providers
 from ..store.model_lists import ModelList
 from ..store.provider_keys import ProviderKey
 from ..store.providers import Provider as Row
-from . import capabilities
 from .access import Reader
 from .embedded import EmbeddedProvider
 from .here import here
@@ -221,8 +220,11 @@ class Registry:
         found = [*self._served_here(person), *(model for source in seen for model in _models(source, person))]
         return [self._priced(model) for model in found]
 
-    def choose(self, id: str, person: Person) -> Chosen:
+    def choose(self, id: str, person: Person, *, alone: bool = False) -> Chosen:
         """Whom to ask for `id`; what a known provider does not list is left for it to judge.
+
+        Args:
+            alone: no other model steps in.
 
         Raises:
             NotFound: no provider of theirs has a model of this id.
@@ -230,13 +232,13 @@ class Registry:
         """
         source, name = self._source_of(id)
         if source is not None and source.offers(name, person):
-            fallbacks = (self._candidate(other, person) for other in source.setup.row.fallbacks if other != id)
+            others = () if alone else source.setup.row.fallbacks
+            fallbacks = (self._candidate(other, person) for other in others if other != id)
             candidates = [_candidate(source, name), *(one for one in fallbacks if one is not None)]
             if source.ring is None and len(candidates) == 1:
                 source.open(None)  # what it lacks is said before anything is begun
-            info = next((info for info in source.listed if info.id == name), None)
-            context = capabilities.plain(source.known(info)).get("context") if info is not None else None
-            return Chosen(source.id, Attempts(candidates, self._cooldowns), name, context)
+            info = source.models.get(name)
+            return Chosen(source.id, Attempts(candidates, self._cooldowns), name, info.context if info else None)
         if id == ECHO.id:
             return Chosen("echo", self._echo, id, ECHO.context)
         if self.embedded is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -82,6 +82,7 @@ class Source:
         self.listed_at: float | None = None
         self.problem: Error | None = None
         self._connect = connect
+        self._models: Mapping[str, ModelInfo] | None = None
         self._keep = keep
         self._on_parked = on_parked
         self._opened: dict[str | None, Provider] = {}
@@ -133,7 +134,7 @@ class Source:
     def remember(self, listed: ModelList) -> None:
         """Take the list that a service before this one kept."""
         known = ({name: value for name, value in one.items() if name in _FIELDS} for one in listed.models)
-        self.listed, self.listed_at = [ModelInfo(**one) for one in known], listed.listed_at
+        self._take_list([ModelInfo(**one) for one in known], listed.listed_at)
 
     def refresh(self, *, now: bool = False) -> asyncio.Task[None] | None:
         """Ask for the list if it is old, or `now`; the task that does, if there is one."""
@@ -142,25 +143,30 @@ class Source:
             self._asking = asyncio.create_task(self._ask(), name=f"models of {self.id}")
         return self._asking
 
+    @property
+    def models(self) -> Mapping[str, ModelInfo]:
+        """The listed models by their ids, with what is known of them."""
+        if self._models is None:
+            told = {info.id: capabilities.plain(self.known(info)) for info in self.listed}
+            self._models = {info.id: replace(info, **told[info.id]) for info in self.listed}  # type: ignore[arg-type]
+        return self._models
+
     def known(self, info: ModelInfo) -> list[Known]:
         """What is known of a listed model, with who says so."""
         kept = (one for one in self.setup.capabilities if one.model == info.id)
         return capabilities.merged(info, self.listed_at, kept)
 
     def offered_to(self, person: Person) -> list[ModelInfo]:
-        """The listed models that `person` may ask, with what is known of them."""
-        return [
-            replace(info, **capabilities.plain(self.known(info)))  # type: ignore[arg-type]
-            for info in self.listed
-            if self.offers(info.id, person)
-        ]
+        """Those of `models` that `person` may ask."""
+        return [info for info in self.models.values() if self.offers(info.id, person)]
 
     async def _ask(self) -> None:
         try:
             async with asyncio.timeout(LIMIT_S):
                 listed = await self._list()
-            self.listed, self.listed_at, self.problem = listed, time.time(), None
-            await self._keep(ModelList(self.id, tuple(asdict(info) for info in listed), self.listed_at))
+            self.problem, now = None, time.time()
+            self._take_list(listed, now)
+            await self._keep(ModelList(self.id, tuple(asdict(info) for info in listed), now))
         except TimeoutError:
             self.problem = _too_slow(self.name)
         except Error as problem:
@@ -172,6 +178,9 @@ class Source:
             # Whoever was told to `forget` has perhaps begun anew already.
             if self._asking is asyncio.current_task():
                 self._asked, self._asking = time.monotonic(), None
+
+    def _take_list(self, listed: Sequence[ModelInfo], at: float) -> None:
+        self.listed, self.listed_at, self._models = listed, at, None
 
     async def _list(self) -> Sequence[ModelInfo]:
         refused: set[str] = set()
@@ -190,7 +199,7 @@ class Source:
 
     def update(self, setup: Setup) -> None:
         """Take a change; where it concerns how the provider is reached, the list is asked for anew."""
-        before, self.setup = self.setup, setup
+        before, self.setup, self._models = self.setup, setup, None
         if _keys(setup) != _keys(before):
             self._take_keys()
         elif self.ring is not None:

@@ -16,7 +16,7 @@ Source = Literal["catalogue", "provider", "probe", "person"]
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """What `source` says of a provider's model.
+    """What `source` says of a provider's model; `evidence` is what a probe saw.
 
     Example:
         >>> Capability("deepseek", "deepseek-chat", "tools", True, "probe", 0.0).value
@@ -29,14 +29,21 @@ class Capability:
     value: bool | int
     source: Source
     checked_at: float
+    evidence: str = ""
 
 
 def put(
-    connection: Connection, provider_id: str, model: str, name: str, value: bool | int, source: Source
+    connection: Connection,
+    provider_id: str,
+    model: str,
+    name: str,
+    value: bool | int,
+    source: Source,
+    evidence: str = "",
 ) -> Capability:
     """Keep what `source` says now, in the place of what it said before."""
     remove(connection, provider_id, model, name, source)
-    known = Capability(provider_id, model, name, value, source, time.time())
+    known = Capability(provider_id, model, name, value, source, time.time(), evidence)
     connection.execute(insert(tables.capabilities).values(asdict(known)))
     return known
 

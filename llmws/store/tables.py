@@ -330,6 +330,7 @@ capabilities = Table(
     Column("source", String(16), primary_key=True),
     Column("value", JSON, nullable=False),
     Column("checked_at", Double, nullable=False),
+    Column("evidence", Text, nullable=False, server_default=""),
 )
 
 accounts = Table(
