@@ -42,7 +42,8 @@ def translate(
         told.append(StreamEvent("warning", text=sentence, data={"code": "truncated"}))
     sees = about.can("vision") is not False
     if not sees and any(part.type == "image" for message in request.messages for part in message.parts):
-        told.append(dropped("images", "this model does not see"))
+        data = {"code": "dropped", "parameter": "images"}
+        told.append(StreamEvent("warning", text="The images were not passed on: this model does not see.", data=data))
     body: dict[str, Any] = {
         "model": request.model,
         "messages": list(_messages(request.messages, sees)),

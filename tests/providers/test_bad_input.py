@@ -198,7 +198,7 @@ async def test_who_drips_a_byte_now_and_then_is_given_up(
 @every_wire
 async def test_who_falls_silent_is_given_up(open_at: Open, upstream: Upstream, wire: str) -> None:
     upstream.answers(*GOOD[wire][: BEGUN[wire]], then="hold")
-    told = await outcome(open_at(wire, idle_s=0.5))
+    told = await outcome(open_at(wire, idle_s=2.0))
     assert (told.code, told.text) == ("provider_timeout", TEXT[:4])
 
 

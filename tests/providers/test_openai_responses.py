@@ -270,7 +270,7 @@ async def test_a_mark_is_not_yet_an_answer(make: Make, upstream: Upstream) -> No
     """Who waits for the first token goes on waiting."""
     item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gA"}
     upstream.answers(CREATED, happened("response.output_item.done", output_index=0, item=item), then="hold")
-    events = await read(make(first_token_s=0.3))
+    events = await read(make(first_token_s=1.0))
     assert [event.type for event in events] == ["start", "reasoning", "error", "end"]
     assert events[2].data["code"] == "provider_timeout"
 
