@@ -11,8 +11,8 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
-from functools import cache, lru_cache
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from functools import cache
+from typing import Any, Literal, NamedTuple, cast
 
 import httpx
 from httpx_sse import EventSource
@@ -32,9 +32,9 @@ __all__ = [
     "is_address",
     "lines",
     "new_client",
+    "read_bytes",
     "read_text",
     "timeout",
-    "url",
 ]
 
 AsyncClient = httpx.AsyncClient
@@ -122,12 +122,6 @@ def is_address(url: str) -> bool:
     return parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) < 65_536
 
 
-@lru_cache(maxsize=4096)
-def url(address: str) -> httpx.URL:
-    """`address` parsed, once: it takes a tenth of what a whole call takes."""
-    return httpx.URL(address)
-
-
 async def events(response: Response) -> AsyncGenerator[ServerSentEvent, None]:
     """The server-sent events of an open `response`; comments are skipped, an unfinished last event is dropped."""
     async with aclosing(EventSource(response).aiter_sse()) as source:
@@ -142,14 +136,10 @@ class EventStream:
     After `events` is exhausted, `text` is what came instead of any event: a JSON body where a stream was asked for.
     """
 
-    # `EventSource` insists on the content type; compatible servers send any.
-    headers: ClassVar = httpx.Headers({"content-type": "text/event-stream"})
-
     def __init__(self, response: Response, *, limit: int = 8 * MEBIBYTE) -> None:
         response.encoding = "utf-8-sig"
         self._response = response
         self._limit = limit
-        self._pending = 0
         self._texts: list[str] | None = []
 
     @property
@@ -161,22 +151,54 @@ class EventStream:
         return "\n".join(line for line in lines if not line.startswith(":"))
 
     async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
-        async with aclosing(EventSource(cast(Response, self)).aiter_sse()) as source:
-            async for event in source:
-                self._texts, self._pending = None, 0
-                yield ServerSentEvent(event.id, event.event, event.data)
-
-    async def aiter_text(self) -> AsyncGenerator[str, None]:
-        """What `EventSource` reads."""
+        held, pending = "", 0
+        begun: list[str] = []
         async with aclosing(cast(AsyncGenerator[str, None], self._response.aiter_text())) as source:
             async for text in source:
-                self._pending += len(text)
-                if self._pending > self._limit:
+                pending += len(text)
+                if pending > self._limit:
                     raise TooLarge(f"more than {self._limit // MEBIBYTE} MiB without an event")
                 if self._texts is not None:
                     self._texts.append(text)
-                yield text
-        yield "\n\n"
+                begun.append(text)
+                if "\n" not in text and "\r" not in text:
+                    continue  # a long line in small pieces is not looked through again with each of them
+                held, begun = _with_line_feeds(held + "".join(begun)), []
+                *blocks, held = held.split("\n\n")
+                for block in blocks:
+                    if (event := _event(block)) is not None:
+                        self._texts, pending = None, 0
+                        yield event
+        held += "".join(begun)
+        if (event := _event(_with_line_feeds(held + "\n"))) is not None:
+            self._texts = None
+            yield event
+
+
+def _with_line_feeds(text: str) -> str:
+    """`text` with one kind of line end; a carriage return at the very end may be half of one, and stays."""
+    if "\r" not in text:
+        return text
+    whole, last = (text[:-1], "\r") if text.endswith("\r") else (text, "")
+    return whole.replace("\r\n", "\n").replace("\r", "\n") + last
+
+
+def _event(block: str) -> ServerSentEvent | None:
+    """The event that the lines of `block` make, by https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    if block.startswith("data: ") and "\n" not in block:
+        return ServerSentEvent("", "message", block[6:])
+    data: list[str] = []
+    told = {"id": "", "event": ""}
+    for line in block.split("\n"):
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name in told:
+            told[name] = value
+    if not (data or told["event"]):
+        return None
+    return ServerSentEvent(told["id"], told["event"] or "message", "\n".join(data))
 
 
 async def lines(response: Response, *, limit: int = 8 * MEBIBYTE) -> AsyncGenerator[str, None]:
@@ -196,6 +218,18 @@ async def lines(response: Response, *, limit: int = 8 * MEBIBYTE) -> AsyncGenera
                 raise TooLarge(f"more than {limit // MEBIBYTE} MiB in a line")
     if last := "".join(held):
         yield last
+
+
+async def read_bytes(response: Response, limit: int = MEBIBYTE) -> bytes:
+    """The body of an open `response`; one of more than `limit` is an error."""
+    pieces: list[bytes] = []
+    async with aclosing(cast(AsyncGenerator[bytes, None], response.aiter_bytes())) as source:
+        async for piece in source:
+            pieces.append(piece)
+            limit -= len(piece)
+            if limit < 0:
+                raise TooLarge("the answer is too large")
+    return b"".join(pieces)
 
 
 async def read_text(response: Response, limit: int = MEBIBYTE) -> str:

@@ -18,8 +18,10 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -41,6 +43,9 @@ _SLICE = 1_024
 # How long a name that a proxy will look up counts as judged, and how long we try to know it.
 _JUDGED_S, _LOOKUP_S = 60.0, 2.0
 
+_Headers = Mapping[str, str] | list[tuple[str, str]]
+_Limits = Mapping[str, float | None]
+
 
 def new_client(
     addresses: AddressPolicy,
@@ -60,10 +65,10 @@ def new_client(
         proxies: follow the environment's proxy settings, save to this machine.
         resolver: looks names up; the system's unless given.
     """
-    return _Client(
+    return Client(
+        Transport(addresses, connections=connections, proxies=proxies, resolver=resolver),
         headers=headers,
         timeout=timeout(idle_s, connect_s),
-        transport=Transport(addresses, connections=connections, proxies=proxies, resolver=resolver),
         trust_env=False,
         follow_redirects=False,
     )
@@ -74,14 +79,43 @@ class _NoCookies(httpx.Cookies):
         """Keeps none."""
 
 
-class _Client(httpx.AsyncClient):
-    """Without cookies: what a server sets for one person must not be sent for another. To look for them in every answer
-    took a tenth of a call's time.
+class Client(httpx.AsyncClient):
+    """httpx's client, whose `stream` goes straight to the transport.
+
+    What httpx puts between (redirects, hooks, headers merged and parsed again) is of no use here, and takes as long as
+    the rest of a request. It has no cookies: what a server sets for one person must not be sent for another.
     """
 
     @property  # type: ignore[misc]  # nobody sets them
     def cookies(self) -> httpx.Cookies:
         return _NoCookies()
+
+    def __init__(self, transport: Transport, *, headers: Mapping[str, str] | None, **options: Any) -> None:
+        super().__init__(transport=transport, headers=headers, **options)
+        self._straight = transport
+        self._always = dict(headers or {})
+
+    @asynccontextmanager
+    async def stream(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout: httpx.Timeout | None = None,
+    ) -> AsyncGenerator[httpx.Response, None]:
+        if "@" in url:  # a name and password become a header
+            wait = timeout or self.timeout
+            async with super().stream(method, url, content=content, headers=headers, timeout=wait) as response:
+                yield response
+            return
+        told = {**self._always, **(headers or {})}
+        response = await self._straight.send(method, url, told, content, (timeout or self.timeout).as_dict())
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -100,10 +134,22 @@ class Transport(httpx.AsyncBaseTransport):
         self._judged: dict[str, float] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        headers = request.headers.multi_items()
         limits = request.extensions.get("timeout", {})
+        return await self.send(request.method, str(request.url), headers, await request.aread(), limits)
+
+    async def send(
+        self, method: str, url: str, headers: _Headers, content: bytes | None, limits: _Limits
+    ) -> httpx.Response:
+        """The answer to a request, once its headers are here; errors are httpx's.
+
+        Args:
+            url: in quoted form.
+            limits: seconds for `pool`, `connect` and `read`.
+        """
         await self._wait_for_turn(limits.get("pool"))
         try:
-            response = await self._send(request, limits)
+            response = await self._send(method, url, headers, content, limits)
         except BaseException:
             self._free.release()
             raise
@@ -129,11 +175,10 @@ class Transport(httpx.AsyncBaseTransport):
         except TimeoutError as error:
             raise httpx.PoolTimeout("every connection is in use") from error
 
-    async def _send(self, request: httpx.Request, limits: Mapping[str, float | None]) -> aiohttp.ClientResponse:
-        # `encoded`: httpx has quoted it; the name and password in it have become a header.
-        url = URL(str(request.url), encoded=True)
-        if url.raw_user is not None or url.raw_password is not None:
-            url = url.with_user(None)
+    async def _send(
+        self, method: str, address: str, headers: _Headers, content: bytes | None, limits: _Limits
+    ) -> aiohttp.ClientResponse:
+        url = _parsed(address)
         host = url.raw_host or ""
         self._check_literal(host)
         proxy = self._proxy(url)
@@ -145,12 +190,12 @@ class Transport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(None if connect_s is None or idle_s is None else connect_s + idle_s):
                 return await self._ask(
                     self._session(proxied=proxy is not None),
-                    request.method,
+                    method,
                     url,
-                    headers=request.headers.multi_items(),
-                    data=await request.aread() or None,
+                    headers=headers,
+                    data=content or None,
                     allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=idle_s),
+                    timeout=_timeout(connect_s, idle_s),
                     proxy=proxy,
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -232,6 +277,18 @@ class Transport(httpx.AsyncBaseTransport):
         if len(self._judged) > 1_000:
             self._judged.clear()
         self._judged[host] = time.monotonic() + _JUDGED_S
+
+
+@lru_cache(1_000)
+def _parsed(address: str) -> URL:
+    # `encoded`: it is quoted already; the name and password in it have become a header.
+    url = URL(address, encoded=True)
+    return url if url.raw_user is None and url.raw_password is None else url.with_user(None)
+
+
+@lru_cache(100)
+def _timeout(connect_s: float | None, idle_s: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=idle_s)
 
 
 class _Guarded(AbstractResolver):

@@ -177,6 +177,8 @@ class Answer:
 
     def _count(self, told: Any) -> None:
         """Note the usage so far: cumulative where it comes with every chunk, null or zero until it is known."""
+        if not told:
+            return
         usage = usage_of(dict_of(told))
         if usage.input_tokens or usage.output_tokens:
             self._usage = usage

@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from ..addresses import AddressPolicy
 from ..errors import ProviderError
 from ..http import (
@@ -23,9 +25,9 @@ from ..http import (
     ServerSentEvent,
     is_address,
     lines,
+    read_bytes,
     read_text,
     timeout,
-    url,
 )
 from ..messages import StreamEvent
 from ..outbound import new_client
@@ -163,7 +165,7 @@ class Server:
                 asyncio.timeout(limit_s),
                 self._client.stream(
                     method,
-                    url(self.base_url + path),
+                    self.base_url + path,
                     content=content,
                     headers=headers,
                     timeout=timeout(limit_s, CONNECT_S),
@@ -212,7 +214,7 @@ class Server:
             try:
                 async with self._client.stream(
                     "POST",
-                    url(self.base_url + path),
+                    self.base_url + path,
                     content=content,
                     headers=headers,
                     timeout=timeout(idle_s, CONNECT_S),
@@ -269,7 +271,7 @@ class Server:
                 async for chunk in chunks:
                     yield chunk
             return
-        told = _json(await read_text(response, CALL_LIMIT))
+        told = _json(await read_bytes(response, CALL_LIMIT))
         if told is None:
             raise self.failures.unreadable()
         yield told
@@ -310,16 +312,21 @@ async def _drain(source: AsyncGenerator[Any, None]) -> None:
                 continue
 
 
-def _json(text: str) -> Any:
-    try:
+def _json(text: str | bytes) -> Any:
+    with suppress(ValueError, RecursionError):
+        return msgspec.json.decode(text)
+    # What Python's own reader takes, servers do send: NaN, half a character.
+    with suppress(ValueError, RecursionError):
         return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    return None
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False)
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps(body, allow_nan=False).encode()
+        return _ENCODER.encode(body).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ProviderError(
             f"The request cannot be written as JSON: {error}.", remedy="Check its parameters.", code="provider_invalid"

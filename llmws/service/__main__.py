@@ -6,6 +6,7 @@ It runs in the foreground and says what it does on stderr; `client.connect` and 
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import resource
@@ -175,6 +176,16 @@ def _log(level: str) -> None:
     logging.getLogger("llmws").setLevel(level.upper())
 
 
+def _settle_garbage() -> None:
+    """Have the collector pass over what stays for good, and look less often at what comes and goes.
+
+    Left alone it takes a sixth of the time of a call through the gateway, to find next to nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 def main() -> int:
     serving: list[Server] = []
 
@@ -183,6 +194,10 @@ def main() -> int:
         # is under way. Before that there is nobody else to heed one.
         if not any(server.listens for server in serving):
             raise SystemExit(128 + number)
+
+    def ready(server: Server, _: Instance) -> None:
+        serving.append(server)
+        _settle_garbage()
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
@@ -193,7 +208,7 @@ def main() -> int:
         _allow_open_files()
         hub = hub_service()
         settings = replace(settings, idle_exit_s=0.0) if hub is not None else settings
-        serve(settings, lambda server, _: serving.append(server), hub)
+        serve(settings, ready, hub)
     except Error as problem:
         print(instances.report(problem), file=sys.stderr)
         return 1

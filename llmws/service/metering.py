@@ -329,6 +329,8 @@ def estimate_messages(messages: Iterable[Message]) -> int:
 
 def _encodable(event: StreamEvent) -> StreamEvent:
     """The event, with what is half a character replaced: a model server may cut a surrogate pair in two."""
+    if event.text.isascii() and not event.data:
+        return event
     data = {key: _whole(value) if isinstance(value, str) else value for key, value in event.data.items()}
     return replace(event, text=_whole(event.text), data=data)
 
