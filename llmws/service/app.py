@@ -160,9 +160,10 @@ def _is_busy(app: FastAPI) -> bool:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
-    await state.ledger.start(generations.interrupted)
     await state.adapters.restore()
     await state.models.start()
+    # After the models: what was broken off is priced by whose they are.
+    await state.ledger.start(generations.interrupted)
     tasks = [asyncio.create_task(part.run()) for part in (state.scheduler, state.runner) if part is not None]
     tasks.append(asyncio.create_task(state.presence.watch()))
     yield

@@ -36,7 +36,7 @@ from .event_log import EventLog
 from .here import CreatedId, TheStore, here
 from .identity import Person
 from .ledger import Ledger
-from .metering import Call, Origin, Receipt, estimate_tokens, metered, usage_row
+from .metering import Call, Origin, Receipt, estimate_messages, estimate_tokens, metered, usage_row
 from .models import Chosen, TheModels
 
 LOG = logging.getLogger("llmws.service")
@@ -212,11 +212,11 @@ class Generations:
                 pause_s = min(pause_s * 2, 60.0)
 
 
-def interrupted(ledger: Ledger, generation: Generation, message: Message) -> UsageRow:
+def interrupted(ledger: Ledger, generation: Generation, before: Sequence[Message], message: Message) -> UsageRow:
     """What a generation used that a crash broke off, as far as that can be told."""
     reasoning_tokens = estimate_tokens(message.reasoning)
     output_tokens = reasoning_tokens + estimate_tokens(message.text)
-    used = Usage(output_tokens=output_tokens, reasoning_tokens=reasoning_tokens, source="estimate")
+    used = Usage(estimate_messages(before), output_tokens, reasoning_tokens, source="estimate")
     at = time.time()
     bill = ledger.bill(generation.model, used, at)
     return UsageRow(

@@ -11,8 +11,9 @@ next commit, which so takes as long for hundreds as for one.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -30,10 +31,18 @@ from .limits import Limits
 from .metering import Bill, Call, Hold, Receipt, estimate_messages
 from .prices import Prices
 
+LOG = logging.getLogger("llmws.service")
+
 # What one commit takes; more would make those who wait for it wait long.
 _MOST_AT_ONCE = 1000
+# How long rows wait that could not be kept: the disk is full, the database away.
+PAUSE_S = 5.0
 # How long an answer is taken to get where nobody said: most are shorter.
 UNSAID_TOKENS = 4096
+
+
+# What a generation used that was broken off: of which, what was said before it, and what it had said.
+Interrupted = Callable[["Ledger", Generation, Sequence[Message], Message], UsageRow]
 
 
 class Ledger:
@@ -45,8 +54,9 @@ class Ledger:
         self._store = store
         self._waiting: list[tuple[UsageRow, asyncio.Future[None]]] = []
         self._keeping: asyncio.Task[None] | None = None
+        self._later: list[UsageRow] = []
 
-    async def start(self, interrupted: Callable[[Ledger, Generation, Message], UsageRow]) -> None:
+    async def start(self, interrupted: Interrupted) -> None:
         """Settle what a crash broke off, and read what was used so far.
 
         Args:
@@ -91,13 +101,22 @@ class Ledger:
     async def keep(self, row: UsageRow) -> None:
         """Keep a row; returns once it is committed, and raises the `StoreError` why it cannot be.
 
-        It is kept also where who waits is cancelled.
+        It is kept also where who waits is cancelled; and where it cannot be now, that is tried again until it can.
         """
+        await asyncio.shield(self._submit(row))
+
+    def _submit(self, row: UsageRow) -> asyncio.Future[None]:
         kept_row = asyncio.get_running_loop().create_future()
         self._waiting.append((row, kept_row))
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep_all(), name="usage rows")
-        await asyncio.shield(kept_row)
+        return kept_row
+
+    def _try_again(self) -> None:
+        later, self._later = self._later, []
+        for row in later:
+            # Nobody waits any more; a row that was kept after all, without our hearing of it, is refused as known.
+            self._submit(row).add_done_callback(asyncio.Future.exception)
 
     async def _keep_all(self) -> None:
         try:
@@ -111,6 +130,10 @@ class Ledger:
         try:
             await self._store.write(kept.add_all, [row for row, _ in batch])
         except Exception as problem:  # noqa: BLE001 - whatever it is, those who wait are told
+            if isinstance(problem, StoreError):
+                LOG.error("%d usage rows could not be kept: %s", len(batch), problem)
+                self._later += [row for row, _ in batch]
+                asyncio.get_running_loop().call_later(PAUSE_S, self._try_again)
             if isinstance(problem, StoreError) or len(batch) == 1:
                 for _, kept_row in batch:
                     kept_row.set_exception(problem)

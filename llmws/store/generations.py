@@ -182,11 +182,13 @@ def events(connection: Connection, owner: str, id: str) -> list[StreamEvent]:
 
 
 def interrupt_running(
-    connection: Connection, settle: Callable[[Generation, Message], UsageRow | None] | None = None
+    connection: Connection,
+    settle: Callable[[Generation, Sequence[Message], Message], UsageRow | None] | None = None,
 ) -> int:
     """End every generation that a crash left running, with what it had said, and return how many those were.
 
-    Called once when a service starts, for all owners. `settle` says what such a generation used.
+    Called once when a service starts, for all owners. `settle` says what such a generation used, given what was said
+    before it in its chat (nothing where it belongs to none) and what it said.
     """
     left = connection.execute(select(tables.generations).where(tables.is_running)).all()
     for generation in map(_generation, left):
@@ -194,7 +196,11 @@ def interrupt_running(
         if stream[-1].type != "end":
             stream.append(StreamEvent("end", finish_reason="interrupted"))
         message = assemble(stream)
-        finish(connection, generation.id, message, settle(generation, message) if settle else None)
+        before: list[Message] = []
+        if generation.chat_id is not None:
+            path = messages.path(connection, generation.owner, generation.chat_id)
+            before = [row.message for row in path if row.id != generation.message_id]
+        finish(connection, generation.id, message, settle(generation, before, message) if settle else None)
     return len(left)
 
 

@@ -7,8 +7,9 @@ import json
 import random
 import signal
 import sqlite3
+import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
 from llmws.errors import ProviderError, StoreError
 from llmws.messages import Message, Parameters, StreamEvent, Usage
@@ -191,9 +193,9 @@ async def test_rows_that_end_meanwhile_share_the_next_commit(store: Store, monke
     sizes: list[int] = []
     add_all = usage.add_all
 
-    def counted(connection: object, rows: list[UsageRow]) -> None:
+    def counted(connection: Connection, rows: Sequence[UsageRow]) -> None:
         sizes.append(len(rows))
-        add_all(connection, rows)  # type: ignore[arg-type]
+        add_all(connection, rows)
 
     monkeypatch.setattr(usage, "add_all", counted)
     await asyncio.gather(*(ledger.keep(UsageRow("ada", "p", "m", "chat", "stop")) for _ in range(500)))
@@ -210,6 +212,28 @@ async def test_who_stops_waiting_is_counted_all_the_same(store: Store) -> None:
         await task
     assert ledger._keeping is not None
     await ledger._keeping
+    assert len(await everything(store)) == 1
+
+
+async def test_what_a_full_disk_refuses_is_kept_later(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = await opened(store)
+    monkeypatch.setattr("llmws.service.ledger.PAUSE_S", 0.0)
+    add_all, refusals = usage.add_all, iter([True, True, False])
+
+    def full(connection: Connection, rows: Sequence[UsageRow]) -> None:
+        if next(refusals):
+            raise StoreError("The disk is full.")
+        add_all(connection, rows)
+        done.set()
+
+    done = threading.Event()
+    monkeypatch.setattr(usage, "add_all", full)
+    with pytest.raises(StoreError, match="disk is full"):
+        await ledger.keep(UsageRow("ada", "p", "m", "chat", "stop"))
+    assert await asyncio.to_thread(done.wait, 30)
+    if ledger._keeping is not None:
+        await ledger._keeping
+    assert ledger._later == []
     assert len(await everything(store)) == 1
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -134,12 +135,14 @@ async def test_finishing_is_all_or_nothing(store: Store) -> None:
 
 
 async def test_what_a_crash_left_is_closed_with_what_was_said(store: Store) -> None:
-    def settle(generation: Generation, message: Message) -> UsageRow:
+    def settle(generation: Generation, before: Sequence[Message], message: Message) -> UsageRow:
+        heard.append([one.text for one in before])
         return UsageRow(
             generation.owner, generation.provider, generation.model, generation.purpose, "interrupted",
             generation_id=generation.id, output_tokens=len(message.text), source="estimate",
         )  # fmt: skip
 
+    heard: list[list[str]] = []
     chat = await store.write(chats.create, "ada", new_id(), "echo")
     said = (await begin(store, chat.id, "said")).generation
     silent = (await begin(store, None, "silent")).generation
@@ -156,6 +159,7 @@ async def test_what_a_crash_left_is_closed_with_what_was_said(store: Store) -> N
     assert (await store.read(chats.get, "ada", chat.id)).running is None
     spent = {row.generation_id: row.output_tokens for row in (await store.read(usage.page, "ada"))[0]}
     assert spent == {said.id: 13, silent.id: 0}
+    assert sorted(heard) == [[], ["Hi"]]
     assert (await begin(store, chat.id, "next")).created
 
 
