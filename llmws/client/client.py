@@ -24,6 +24,7 @@ from .finding import Address, Finder, Given, Local
 from .jobs import Job, Jobs
 from .money import Time, limits_table, moment, prices_table, usage_table
 from .origin import of_cell
+from .providers import Providers
 
 if TYPE_CHECKING:
     import pandas
@@ -80,6 +81,7 @@ class Client:
         loop: the bridge to the client's event loop.
         chats: the conversations that are kept.
         jobs: the fine-tunes.
+        providers: accounts at vendors of models, with their keys.
 
     Example:
         >>> client
@@ -93,6 +95,7 @@ class Client:
         self.api = Api(finder, address)
         self.chats = Chats(self)
         self.jobs = Jobs(self)
+        self.providers = Providers(self)
         self.closed = False
         self._presence: Future[None] = self.loop.submit(self._stay())
 

@@ -65,9 +65,10 @@ class ProviderRoutes:
         body = said({"vendor": vendor, "base_url": base_url, "key": secret})
         return dict(await self._request("POST", "/api/providers/test", json=body))
 
-    async def test_provider(self: _Requests, id: str) -> dict[str, Any]:
-        """POST /api/providers/{id}/test: as `test_new_provider`."""
-        return dict(await self._request("POST", f"/api/providers/{segment(id)}/test"))
+    async def test_provider(self: _Requests, id: str, model: str | None = None) -> dict[str, Any]:
+        """POST /api/providers/{id}/test: as `test_new_provider`; `model` is one to ask for a word."""
+        body = said({"model": model}) or None
+        return dict(await self._request("POST", f"/api/providers/{segment(id)}/test", json=body))
 
     async def sync_provider(self: _Requests, id: str) -> dict[str, Any]:
         """POST /api/providers/{id}/sync: ask it anew which models it has; the provider."""
