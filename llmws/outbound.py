@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakValueDictionary
 
 import aiohttp
 import httpx
@@ -53,7 +54,7 @@ def new_client(
     headers: Mapping[str, str] | None = None,
     connect_s: float = 5.0,
     idle_s: float | None = 60.0,
-    connections: int = 2_000,
+    connections: int = 1_000,
     proxies: bool = True,
     resolver: AbstractResolver | None = None,
 ) -> AsyncClient:
@@ -61,7 +62,8 @@ def new_client(
 
     Args:
         addresses: where requests may go; elsewhere they fail as ``forbidden`` (`http.failure`).
-        connections: at most so many at a time; who comes later waits `connect_s` for one.
+        connections: at most so many at a time to one server, so that a dead one takes none from another; who comes
+            later waits `connect_s`.
         proxies: follow the environment's proxy settings, save to this machine.
         resolver: looks names up; the system's unless given.
     """
@@ -125,8 +127,10 @@ class Transport(httpx.AsyncBaseTransport):
         self, addresses: AddressPolicy, *, connections: int, proxies: bool, resolver: AbstractResolver | None = None
     ) -> None:
         self._addresses = addresses
-        # Counted here: aiohttp's own limit has one time-out for a free connection and for a slow server.
-        self._free = asyncio.Semaphore(connections)
+        # Counted here: aiohttp's own limit has one time-out for a free connection and for a slow server. Who asks a
+        # server holds its counter, which is gone when nobody does.
+        self._connections = connections
+        self._free: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._proxies = getproxies() if proxies else {}
         self._lookup = resolver
         self._direct: aiohttp.ClientSession | None = None
@@ -147,16 +151,16 @@ class Transport(httpx.AsyncBaseTransport):
             url: in quoted form.
             limits: seconds for `pool`, `connect` and `read`.
         """
-        await self._wait_for_turn(limits.get("pool"))
+        free = await self._take_turn(_parsed(url).authority, limits.get("pool"))
         try:
             response = await self._send(method, url, headers, content, limits)
         except BaseException:
-            self._free.release()
+            free.release()
             raise
         return httpx.Response(
             response.status,
             headers=response.raw_headers,
-            stream=_Body(response, self._free.release),
+            stream=_Body(response, free.release),
             extensions={"http_version": b"HTTP/1.1", "reason_phrase": (response.reason or "").encode()},
         )
 
@@ -165,15 +169,18 @@ class Transport(httpx.AsyncBaseTransport):
             if session is not None:
                 await session.close()
 
-    async def _wait_for_turn(self, limit_s: float | None) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
-            return
+    async def _take_turn(self, server: str, limit_s: float | None) -> asyncio.Semaphore:
+        if (free := self._free.get(server)) is None:
+            free = self._free[server] = asyncio.Semaphore(self._connections)
+        if not free.locked():
+            await free.acquire()
+            return free
         try:
             async with asyncio.timeout(limit_s):
-                await self._free.acquire()
+                await free.acquire()
         except TimeoutError as error:
             raise httpx.PoolTimeout("every connection is in use") from error
+        return free
 
     async def _send(
         self, method: str, address: str, headers: _Headers, content: bytes | None, limits: _Limits
@@ -365,12 +372,11 @@ def _named(error: Exception, *, proxied: bool = False) -> httpx.TransportError:
         case aiohttp.ClientConnectorError() if proxied and not isinstance(error, aiohttp.ClientSSLError):
             return httpx.ProxyError(text)
         case aiohttp.ClientConnectorError():
-            named = httpx.ConnectError(text)
-            # Where a name has several addresses, the errors are joined to one without a number:
+            # Where a name has several addresses, what each met is joined to one error without a number:
             # https://github.com/aio-libs/aiohappyeyeballs/blob/main/src/aiohappyeyeballs/impl.py
-            if error.errno is None and f"[Errno {errno.ECONNREFUSED}]" in text:
-                named.__context__ = ConnectionRefusedError(errno.ECONNREFUSED, text)
-            return named
+            if f"[Errno {errno.ECONNREFUSED}]" in str(error.os_error):
+                error.__cause__ = ConnectionRefusedError(errno.ECONNREFUSED, text)
+            return httpx.ConnectError(text)
         case aiohttp.NonHttpUrlClientError() | aiohttp.InvalidURL():
             return httpx.UnsupportedProtocol(text)
         case aiohttp.ClientResponseError() | aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():

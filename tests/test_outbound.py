@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -132,8 +133,17 @@ async def test_a_name_that_nobody_knows() -> None:
     assert await kind("http://nobody.example", resolver=Names()) == "name"
 
 
-@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["::1", "127.0.0.1"], ["127.0.0.2", "127.0.0.1"]])
-async def test_nothing_listens(addresses: list[str]) -> None:
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["127.0.0.2", "127.0.0.1"], ["::1", "127.0.0.1"]])
+async def test_nothing_listens(addresses: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another of its addresses has no way to it, as ``::1`` on a machine without IPv6."""
+    connect = socket.socket.connect
+
+    def connect_or_not(self: socket.socket, address: Any) -> None:
+        if address[0] == "::1":
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_or_not)
     assert await kind(f"http://127.0.0.1:{free_port()}") == "refused"
     assert await kind(f"http://llm.example:{free_port()}", resolver=Names(llm_example=[addresses])) == "refused"
 
@@ -196,6 +206,16 @@ async def test_a_client_without_a_free_connection_is_busy_until_there_is_one(ser
             assert http.failure(caught.value) == "busy"
         async with client.stream("GET", url) as response:
             assert response.status_code == 200
+
+
+async def test_a_server_that_keeps_all_its_connections_takes_none_from_another(serve: Serve) -> None:
+    busy, other = await serve(hold), await serve(saying(OK))
+    async with (
+        asyncio.timeout(LIMIT_S),
+        new_client(LAPTOP, connect_s=0.2, connections=1) as client,
+        client.stream("GET", busy),
+    ):
+        assert (await client.get(other)).text == "hi"
 
 
 # What is sent and read

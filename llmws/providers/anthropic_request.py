@@ -185,6 +185,9 @@ def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
             continue
         role = "assistant" if message.role == "assistant" else "user"
         blocks = list(_said(message) if role == "assistant" else _asked(message))
+        # A turn that ends with a thought is refused: https://github.com/tailcallhq/forgecode/issues/2107
+        while blocks and blocks[-1]["type"] in ("thinking", "redacted_thinking"):
+            blocks.pop()
         if not blocks:
             continue  # an answer that failed before its first word
         if turns and turns[-1]["role"] == role:

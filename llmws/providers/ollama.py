@@ -77,7 +77,8 @@ class Ollama:
 
         async def ask(name: str) -> None:
             async with gate:
-                await self._about(name)
+                with suppress(ProviderError):
+                    await self._about(name)
 
         with suppress(TimeoutError):
             async with asyncio.timeout(ABOUT_S), asyncio.TaskGroup() as group:
@@ -97,15 +98,19 @@ class Ollama:
         return Embeddings(vectors, Usage(number_of(told, "prompt_eval_count")))
 
     async def _about(self, model: str) -> About:
-        """What the server says of `model`, asked for anew when it is old; nothing where it does not say: whether it
-        answers at all, the request itself shows.
+        """What the server says of `model`, asked for anew when it is old; nothing where it does not say.
+
+        Raises:
+            ProviderError: it cannot be reached, which would take the request itself as long again to find out.
         """
         asked, about = self._known.get(model, (-math.inf, About()))
         if time.monotonic() - asked < FRESH_S:
             return about
         try:
             shown = await self._server.call("POST", "/api/show", {"model": model}, model=model, limit_s=ABOUT_S)
-        except ProviderError:
+        except ProviderError as error:
+            if error.code == "provider_network":
+                raise
             return about
         about = about_of(shown)
         self._known[model] = (time.monotonic(), about)

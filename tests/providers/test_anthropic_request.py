@@ -237,6 +237,16 @@ def test_what_other_wires_thought_does_not_go_back() -> None:
     assert body["messages"][1] == {"role": "assistant", "content": [{"type": "text", "text": "Yes."}]}
 
 
+@pytest.mark.parametrize("said", [(), (Part("text", "Well,"),)])
+def test_a_thought_that_led_to_nothing_does_not_go_back(said: tuple[Part, ...]) -> None:
+    """An answer that was stopped, or cut off, while the model thought: no turn may end there."""
+    redacted = Part("reasoning", "", {"redacted": "EmwK", "wire": "anthropic_messages"})
+    answer = Message("assistant", (*said, *thought("Hm.", "sig"), redacted), finish_reason="length")
+    body, _ = wired(asked(messages=(Message.user("Hi"), answer, Message.user("Go on."))))
+    turns = [turn["content"] for turn in body["messages"] if turn["role"] == "assistant"]
+    assert turns == [[{"type": "text", "text": part.text}] for part in said]
+
+
 def test_a_turn_that_was_begun_without_thinking_is_not_refused_for_it() -> None:
     turns = (Message.user("Hi"), Message("assistant", (CALL,)), Message("tool", (Part("tool_result", "A cat."),)))
     body, warned = wired(asked("claude-sonnet-4-5", messages=turns, reasoning_effort="high"))

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from llmws.errors import ProviderError
@@ -284,6 +285,20 @@ async def test_a_server_that_does_not_say_what_its_models_can_do_is_asked_all_th
     for path in ("/api/show", "/api/ps"):
         upstream.answers_at(path, {"error": "not here"}, status=404)
     assert assemble(await read(make())).text == "Yes"
+
+
+async def test_a_server_that_cannot_be_reached_is_waited_for_once() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        raise httpx.ConnectTimeout("unreachable")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        with pytest.raises(ProviderError) as caught:
+            await read(Ollama("Ollama", "http://127.0.0.1:11434", client=client))
+    assert caught.value.code == "provider_network"
+    assert asked == ["/api/show"]
 
 
 # What comes

@@ -71,7 +71,7 @@ def test_it_may_open_as_many_files_as_the_system_lets_it(process: Process) -> No
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     allowed, _ = psutil.Process(service.instance.pid).rlimit(psutil.RLIMIT_NOFILE)
-    assert allowed == min(hard, 65_536) if hard != resource.RLIM_INFINITY else 65_536
+    assert allowed == (65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536))
 
 
 def test_the_usual_port_gives_way_when_it_is_taken(process: Process) -> None:
