@@ -32,6 +32,7 @@ __all__ = [
     "is_address",
     "lines",
     "new_client",
+    "quoted",
     "read_bytes",
     "read_text",
     "timeout",
@@ -107,11 +108,13 @@ def certificates() -> ssl.SSLContext:
 
 
 def is_address(url: str) -> bool:
-    """Whether `url` names a server that can be asked over HTTP.
+    """Whether `url` names a server that can be asked over HTTP, and to which a path can be added.
 
     Example:
         >>> is_address("http://localhost:8000/v1"), is_address("localhost:8000"), is_address("http://h:99999")
         (True, False, False)
+        >>> is_address("https://h/v1?key=secret")
+        False
     """
     if any(character.isspace() for character in url):
         return False
@@ -119,7 +122,18 @@ def is_address(url: str) -> bool:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         return False
-    return parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) < 65_536
+    whole = not (parsed.query or parsed.fragment)
+    return parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) < 65_536 and whole
+
+
+def quoted(url: str) -> str:
+    """`url` as it goes over the wire: ASCII alone.
+
+    Example:
+        >>> quoted("https://bücher.example/möglich")
+        'https://xn--bcher-kva.example/m%C3%B6glich'
+    """
+    return str(httpx.URL(url))
 
 
 async def events(response: Response) -> AsyncGenerator[ServerSentEvent, None]:

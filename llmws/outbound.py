@@ -32,6 +32,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
+from . import __version__
 from .addresses import AddressPolicy, literal
 from .http import AddressRefused, AsyncClient, certificates, timeout
 
@@ -69,7 +70,7 @@ def new_client(
     """
     return Client(
         Transport(addresses, connections=connections, proxies=proxies, resolver=resolver),
-        headers=headers,
+        headers={"User-Agent": f"llmws/{__version__}", **(headers or {})},
         timeout=timeout(idle_s, connect_s),
         trust_env=False,
         follow_redirects=False,

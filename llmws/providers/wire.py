@@ -25,6 +25,7 @@ from ..http import (
     ServerSentEvent,
     is_address,
     lines,
+    quoted,
     read_bytes,
     read_text,
     timeout,
@@ -344,7 +345,7 @@ def _checked_url(name: str, url: str, pasted: tuple[str, ...]) -> str:
             remedy="It is like https://api.example.com/v1 or http://localhost:8000/v1.",
             code="provider_invalid",
         )
-    return url
+    return quoted(url).rstrip("/")
 
 
 def _checked_key(name: str, key: str) -> str:

@@ -228,7 +228,26 @@ async def test_an_address_may_be_pasted_whole(make: Make, upstream: Upstream, su
     assert upstream.received[-1].path == "/v1/chat/completions"
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://h/v1", "http://", "http://h:99999/v1", "http://a b/v1"])
+async def test_an_address_may_be_written_as_people_write(make: Make, upstream: Upstream) -> None:
+    upstream.answers(*ANSWER)
+    await read(make(base_url=upstream.url.replace("/v1", "/möglich/v1")))
+    assert upstream.received[-1].path == "/m%C3%B6glich/v1/chat/completions"
+    assert upstream.received[-1].headers["user-agent"].startswith("llmws/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "ftp://h/v1",
+        "http://",
+        "http://h:99999/v1",
+        "http://a b/v1",
+        "http://h/v1?key=x",
+        "http://h/#v1",
+    ],
+)
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(ProviderError) as caught:
         OpenAIChat("Vendor", url)
