@@ -18,7 +18,7 @@ open, one kernel preheated). All of it runs on this one machine, the browser and
 
     bench/hub.py [--quick] [--json FILE]
 
-Full: 200 sessions over 20 servers for a minute, three rounds of pages. Quick: 40 over 4 for five seconds, one round of
+Full: 200 sessions over 20 servers for a minute, five rounds of pages. Quick: 40 over 4 for five seconds, one round of
 pages without Lab's. It needs what `tests/hub` needs: root, setpriv, and a Python that all accounts can run.
 """
 
@@ -136,7 +136,7 @@ class Calls:
 
 def main() -> None:
     asked = arguments(__doc__ or "")
-    each, rounds, for_s = (2, 1, 5.0) if asked.quick else (10, 3, 60.0)
+    each, rounds, for_s = (2, 1, 5.0) if asked.quick else (10, 5, 60.0)
     assert os.geteuid() == 0, "This bench gives people accounts of their own: run it as root."
     load = os.getloadavg()[0]
     rows: list[Row] = []

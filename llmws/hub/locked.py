@@ -55,9 +55,11 @@ from .sockets import KernelSocket
 MOST_PAGES = 12
 # A kernel whose page went away without saying so (a crash, a laptop that was closed) ends after this.
 LEFT_ALONE_S, _CULL_EVERY_S = 900, 60
-# While a page is being opened, no other kernel is to compete with it: the one for the next page of the same dashboard
-# is started so long after it, those for the other dashboards so long after the server.
+# While the page that a server is started for is being opened, no other kernel is to compete with it: the one for the
+# next page of the same dashboard is started so long after it, those for the other dashboards so long after the server.
 _REFILL_S, _OTHERS_S = 5.0, 10.0
+# Later, who opens a page while the last one's place is still empty should not wait for more than the kernel.
+_REFILL_LATER_S = 1.0
 _ENOUGH = "Too many pages are open. Close one of them, and try again in a minute."
 
 
@@ -180,14 +182,15 @@ class LockedDashboards(Voila):
         hub = JupyterHubSingleUser(parent=self)
         hub.serverapp = SimpleNamespace(web_app=SimpleNamespace(last_activity=self.last_activity), log=self.log)
         IOLoop.current().add_callback(hub.keep_activity_updated)
-        IOLoop.current().call_later(_OTHERS_S, self._preheat_others)
+        IOLoop.current().call_later(_OTHERS_S, self._preheat_all)
         super().listen()
 
     def last_activity(self) -> datetime:
         """When a page was last opened, or a kernel last did something."""
         return max(self.app.settings[LAST_REQUEST], self.kernel_manager.last_kernel_activity)
 
-    def _preheat_others(self) -> None:
+    def _preheat_all(self) -> None:
+        self.kernel_manager.fill_delay = _REFILL_LATER_S
         for path in self._later:
             self.kernel_manager.fill_if_needed(delay=0, notebook_name=path)
 
