@@ -5,13 +5,15 @@ service starts. What is held back for running calls is in memory only; a service
 ran as interrupted generations, and settles them when it starts.
 
 Rows are kept many at a time: while some are being committed those that end meanwhile gather, and go together with the
-next commit, which so takes as long for hundreds as for one.
+next commit, which so takes as long for hundreds as for one. While they keep coming, each commit waits `GATHER_S` for
+them; a row that comes alone waits for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -35,6 +37,8 @@ LOG = logging.getLogger("llmws.service")
 
 # What one commit takes; more would make those who wait for it wait long.
 _MOST_AT_ONCE = 1000
+# A transaction costs as much as ten rows: the fewer, the more is left for streams.
+GATHER_S = 0.005
 # How long rows wait that could not be kept: the disk is full, the database away.
 PAUSE_S = 5.0
 # How long an answer is taken to get where nobody said: most are shorter.
@@ -54,6 +58,7 @@ class Ledger:
         self._store = store
         self._waiting: list[tuple[UsageRow, asyncio.Future[None]]] = []
         self._keeping: asyncio.Task[None] | None = None
+        self._kept_at = -math.inf
         self._later: list[UsageRow] = []
 
     async def start(self, interrupted: Interrupted) -> None:
@@ -121,8 +126,11 @@ class Ledger:
     async def _keep_all(self) -> None:
         try:
             while self._waiting:
+                if time.monotonic() - self._kept_at < 4 * GATHER_S:
+                    await asyncio.sleep(GATHER_S)
                 batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
                 await self._keep_batch(batch)
+                self._kept_at = time.monotonic()
         finally:
             self._keeping = None
 

@@ -172,9 +172,11 @@ def usage_row(receipt: Receipt, generation_id: str | None = None) -> UsageRow | 
     if receipt.refused:
         return None
     call, bill, usage = receipt.call, receipt.bill, receipt.usage
+    stepped_in, _, _ = receipt.answered_by.partition("/")
     return UsageRow(
         call.person.name,
-        provider=call.provider_id,
+        # Whose bill it is on.
+        provider=call.provider_id if receipt.answered_by == call.model else stepped_in,
         model=call.model,
         purpose=call.origin.purpose,
         outcome=receipt.finish_reason,

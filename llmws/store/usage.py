@@ -95,7 +95,17 @@ class Sums:
             setattr(self, name, getattr(self, name) + more)
 
 
+def _add_to_hours(dialect: Any) -> Any:
+    statement = dialect.insert(tables.usage_hours)
+    columns = tables.usage_hours.c
+    more = {name: columns[name] + statement.excluded[name] for name in _SUMS}
+    return statement.on_conflict_do_update(index_elements=[columns.id], set_=more)
+
+
 _COLUMNS = tuple(f.name for f in fields(UsageRow))
+# Made once: making them takes longer than running them for a few rows.
+_INSERT = insert(tables.usage)
+_ADD = {"sqlite": _add_to_hours(sqlite), "postgresql": _add_to_hours(postgresql)}
 
 
 def add(connection: Connection, row: UsageRow) -> UsageRow:
@@ -108,7 +118,7 @@ def add_all(connection: Connection, rows: Sequence[UsageRow]) -> None:
     """Record many at once: one INSERT, and one more for the hours that they fall into."""
     if not rows:
         return
-    connection.execute(insert(tables.usage), [{name: getattr(row, name) for name in _COLUMNS} for row in rows])
+    connection.execute(_INSERT, [{name: getattr(row, name) for name in _COLUMNS} for row in rows])
     _sum(connection, rows)
 
 
@@ -236,13 +246,9 @@ def _sum(connection: Connection, rows: Iterable[UsageRow]) -> None:
         {"id": _digest(key), **dict(zip(names, key, strict=True)), **{name: getattr(total, name) for name in _SUMS}}
         for key, total in sums.items()
     ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    columns = tables.usage_hours.c
-    statement = dialect.insert(tables.usage_hours)
-    more = {name: columns[name] + statement.excluded[name] for name in _SUMS}
     # In the order of their ids, so that two who write at once would not wait for each other for ever.
     ordered = sorted(found, key=lambda row: str(row["id"]))
-    connection.execute(statement.on_conflict_do_update(index_elements=[columns.id], set_=more), ordered)
+    connection.execute(_ADD[connection.dialect.name], ordered)
 
 
 def _digest(key: tuple[Any, ...]) -> str:

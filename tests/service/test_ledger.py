@@ -254,7 +254,9 @@ def test_after_a_kill_rows_sums_and_answers_agree(process: Process) -> None:
             wait_for(lambda running=running: sum(one.done() for one in running) > 20, "a third of them to have ended")
             process.end(signal.SIGKILL)
         api.close()
-    process.start().close()
+    api = process.start()
+    assert api.get("/api/usage")["items"], "it answers, so what was broken off is settled"
+    api.close()
     process.end()
     with closing(sqlite3.connect(process.data / "llmws.db")) as database:
         said = dict(database.execute("SELECT g.id, m.body FROM generations g JOIN messages m ON m.id = g.message_id"))

@@ -79,6 +79,31 @@ async def test_usage_is_held_back_to_the_end_and_the_workspace_s_own_name_is_tol
     assert receipt.timing.first_token_s <= receipt.timing.total_s
 
 
+async def test_who_stepped_in_is_known_to_the_receipt_and_on_the_row() -> None:
+    _, receipt = await run(StreamEvent("start", data={"answered_by": "other/n"}), TEXT, FULL, END)
+    row = usage_row(receipt)
+    assert row is not None
+    assert (row.model, row.answered_by, row.provider, row.error) == ("local/m", "other/n", "other", "provider_rate")
+
+
+async def test_something_else_than_a_chat_takes_the_same_path() -> None:
+    async def embed() -> AsyncGenerator[StreamEvent, None]:
+        yield StreamEvent("usage", usage=Usage(9))
+        yield StreamEvent("end", finish_reason="stop")
+
+    ledger, provider = FreeLedger(), Scripted()
+    call = Call(ADA, "local/m", "local", provider, CompletionRequest("m", (Message.user("Hi"),)), ask=embed)
+
+    async def settle(receipt: Receipt, tail: list[StreamEvent]) -> list[StreamEvent]:
+        return tail
+
+    published: list[StreamEvent] = []
+    await metered(call, ledger, published.append, settle)
+    assert not provider.asked
+    assert [receipt.usage for receipt in ledger.settled] == [Usage(9)]
+    assert [event.type for event in published] == ["start", "usage", "end"]
+
+
 async def test_without_the_provider_s_usage_there_is_an_estimate_marked_as_one() -> None:
     _, receipt = await run(TEXT, StreamEvent("reasoning", text="abcd" * 5), END)
     assert receipt.usage.source == "estimate"
