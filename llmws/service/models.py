@@ -77,12 +77,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Whom to ask for a model: which provider (by its id), and what that calls the model."""
+    """Whom to ask for a model: which provider (by its id), what that calls the model, and which wire it speaks."""
 
     provider_id: str
     provider: Provider
     model: str
     context: int | None
+    wire: str = "echo"
 
 
 class PriceList(Protocol):
@@ -238,13 +239,20 @@ class Registry:
             if source.ring is None and len(candidates) == 1:
                 source.open(None)  # what it lacks is said before anything is begun
             info = source.models.get(name)
-            return Chosen(source.id, Attempts(candidates, self._cooldowns), name, info.context if info else None)
+            vendor = self.vendors.get(source.setup.row.vendor)
+            return Chosen(
+                source.id,
+                Attempts(candidates, self._cooldowns),
+                name,
+                info.context if info else None,
+                vendor.wire if vendor is not None else "",
+            )
         if id == ECHO.id:
             return Chosen("echo", self._echo, id, ECHO.context)
         if self.embedded is not None:
             for model, _, _ in self.embedded.states(person):
                 if model.id == id:
-                    return Chosen(self.embedded.name, self.embedded, id, model.context)
+                    return Chosen(self.embedded.name, self.embedded, id, model.context, "openai_chat")
         raise NotFound(f"There is no model {id!r}.", remedy="See client.models() for those there are.")
 
     def _source_of(self, id: str) -> tuple[Source | None, str]:

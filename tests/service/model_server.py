@@ -55,6 +55,10 @@ class ModelServer:
             yield b"data: " + json.dumps(piece).encode() + b"\n\n"
         yield b"data: [DONE]\n\n"
 
+    def vectors(self, count: int) -> list[list[float]]:
+        """What it answers for so many texts."""
+        return [[float(index), 1.0] for index in range(count)]
+
     def whole(self) -> dict[str, Any]:
         """All of it in one piece, for who does not want it streamed."""
         choices = [piece["choices"][0] for piece in iter(lambda: self._pieces.get(timeout=LIMIT_S), None)]
@@ -77,6 +81,11 @@ def model_server(providers: Path) -> Iterator[ModelServer]:
             told.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             if told.refusal is not None:
                 self._answer(*told.refusal)
+                return
+            if self.path.endswith("/embeddings"):
+                count = len(told.asked[-1]["input"])
+                rows = [{"index": index, "embedding": row} for index, row in enumerate(told.vectors(count))]
+                self._answer(200, {"data": rows, "usage": {"prompt_tokens": count}})
                 return
             if not told.asked[-1]["stream"]:
                 self._answer(200, told.whole())

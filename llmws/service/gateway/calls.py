@@ -27,6 +27,7 @@ from ..identity import Person
 from ..ledger import Ledger
 from ..metering import Call, Origin, Receipt, metered, usage_row
 from .bodies import decode, refuse
+from .embeddings import Vectors, Wanted
 from .wire import Answer, Asked
 
 # With one of these it is settled that there is an answer.
@@ -166,7 +167,7 @@ async def begin(request: Request, person: Person, ask: Ask, wire: str) -> Respon
     request_id: str = request.state.request_id
     asked = ask(decode(await request.body()), request_id, int(time.time()))
     chosen = state.models.choose(asked.model, person)
-    same_wire = getattr(chosen, "wire", "openai_chat") in (wire, "echo")
+    same_wire = chosen.wire == wire
     call = Call(
         person,
         asked.model,
@@ -179,6 +180,22 @@ async def begin(request: Request, person: Person, ask: Ask, wire: str) -> Respon
     # There is no word for it in any wire's answer.
     headers = {} if same_wire or not asked.own else {"x-llmws-dropped": ", ".join(sorted(asked.own))}
     return Answering(call, state.ledger, asked.answer, asked.stream, headers)
+
+
+async def embed(request: Request, person: Person, wanted: Wanted) -> Response:
+    """The response to a `request` for vectors; it takes the same path as any other call."""
+    state = request.app.state
+    chosen = state.models.choose(wanted.model, person, alone=True)
+    call = Call(
+        person,
+        wanted.model,
+        chosen.provider_id,
+        chosen.provider,
+        wanted.estimated_by(),
+        origin_of(request.headers),
+        ask=lambda: wanted.ask(chosen.provider, chosen.model),
+    )
+    return Answering(call, state.ledger, Vectors(wanted), False, {})
 
 
 def origin_of(headers: Headers) -> Origin:

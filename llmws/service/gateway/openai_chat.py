@@ -20,6 +20,7 @@ from ..refusals import openai_error
 from .bodies import Name, Positive, read, refuse
 from .wire import Asked, effort, rest
 
+WIRE = "openai_chat"
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 # Why an answer ended, where the wire has no word of its own: it was complete as far as it went.
 _ENDS = {"length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter"}
@@ -171,6 +172,8 @@ def _message(index: int, told: Mapping[str, Any]) -> Message:
             raise _invalid(index, "its tool_call_id is missing")
         return Message("tool", (Part("tool_result", "".join(part.text for part in parts), {"id": call}),))
     if role == "assistant":
+        if isinstance(details := told.get("reasoning_details"), list):
+            parts.insert(0, Part("reasoning", data={"details": details, "wire": WIRE}))
         if isinstance(reasoning := told.get("reasoning_content") or told.get("reasoning"), str):
             parts.insert(0, Part("reasoning", reasoning))
         calls = told.get("tool_calls") or ()
@@ -198,7 +201,8 @@ def _content(index: int, content: Any) -> Iterator[Part]:
 def _tool_call(index: int, call: Any) -> Part:
     match call:
         case {"id": str(id), "function": {"name": str(name), "arguments": str(arguments)}}:
-            return Part("tool_call", data={"id": id, "name": name, "arguments": arguments})
+            signed = {"extra_content": call["extra_content"]} if "extra_content" in call else {}
+            return Part("tool_call", data={"id": id, "name": name, "arguments": arguments, **signed})
     raise _invalid(index, "a tool call of it lacks id, name or arguments")
 
 
@@ -233,6 +237,8 @@ class Answer:
         match event.type:
             case "text":
                 yield self._chunk({"content": event.text})
+            case "reasoning" if event.data.get("wire") == WIRE and "details" in event.data:
+                yield self._chunk({"reasoning_details": event.data["details"]})
             case "reasoning" if event.text:
                 yield self._chunk({"reasoning_content": event.text})
             case "tool_call":
@@ -256,9 +262,13 @@ class Answer:
         said: dict[str, Any] = {"role": "assistant", "content": message.text or None, "refusal": None}
         if reasoning := message.reasoning:
             said["reasoning_content"] = reasoning
+        marks = [part.data for part in message.parts if part.type == "reasoning" and part.data.get("wire") == WIRE]
+        if details := [detail for mark in marks for detail in mark.get("details", ())]:
+            said["reasoning_details"] = details
         if calls := [part.data for part in message.parts if part.type == "tool_call"]:
             said["tool_calls"] = [
-                {"id": call.get("id", ""), "type": "function", "function": _function(call)} for call in calls
+                {"id": call.get("id", ""), "type": "function", "function": _function(call), **_signed(call)}
+                for call in calls
             ]
         if notes := [_annotation(part.data) for part in message.parts if part.type == "citation"]:
             said["annotations"] = notes
@@ -294,7 +304,12 @@ def _delta(call: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {"index": call.get("index", 0), "function": function}
     if call.get("id"):
         told |= {"id": call["id"], "type": "function"}
-    return told
+    return told | _signed(call)
+
+
+def _signed(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The signature of the thought that led to a call, which Google's models want back beside it."""
+    return {"extra_content": call["extra_content"]} if "extra_content" in call else {}
 
 
 def _annotation(citation: Mapping[str, Any]) -> dict[str, Any]:

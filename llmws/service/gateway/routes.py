@@ -5,10 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from ...errors import NotFound
 from ..access import Chatter, Reader
 from ..models import Models
-from . import openai_chat
-from .calls import begin
+from ..refusals import shape
+from . import anthropic_messages, model_list, openai_chat, openai_responses
+from .bodies import decode
+from .calls import begin, embed
+from .embeddings import Wanted
 
 router = APIRouter(prefix="/v1", tags=["gateway"])
 
@@ -16,16 +20,47 @@ router = APIRouter(prefix="/v1", tags=["gateway"])
 @router.post("/chat/completions", response_model=None)
 async def complete(request: Request, person: Chatter) -> Response:
     """Ask a model, as OpenAI's chat completions do."""
-    return await begin(request, person, openai_chat.ask, "openai_chat")
+    return await begin(request, person, openai_chat.ask, openai_chat.WIRE)
+
+
+@router.post("/responses", response_model=None)
+async def respond(request: Request, person: Chatter) -> Response:
+    """Ask a model, as OpenAI's responses do; nothing is kept between calls."""
+    return await begin(request, person, openai_responses.ask, openai_responses.WIRE)
+
+
+@router.post("/messages", response_model=None)
+async def message(request: Request, person: Chatter) -> Response:
+    """Ask a model, as Anthropic's messages do."""
+    return await begin(request, person, anthropic_messages.ask, anthropic_messages.WIRE)
+
+
+@router.post("/messages/count_tokens", response_model=None)
+async def count_tokens(request: Request, person: Chatter) -> Response:
+    """About how many tokens a message would be, by an estimate: the model is not asked."""
+    return JSONResponse({"input_tokens": anthropic_messages.count(decode(await request.body()))})
+
+
+@router.post("/embeddings", response_model=None)
+async def embeddings(request: Request, person: Chatter) -> Response:
+    """Texts as vectors, as OpenAI's embeddings are."""
+    return await embed(request, person, Wanted(decode(await request.body())))
 
 
 @router.get("/models", response_model=None)
 async def list_models(request: Request, person: Reader) -> Response:
-    """The models that can be asked, as OpenAI lists them."""
+    """The models that can be asked, in OpenAI's words; in Anthropic's for whom sends `anthropic-version`."""
     models = await Models(request.app.state.models, person).list()
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": [{"id": model.id, "object": "model", "created": 0, "owned_by": model.provider} for model in models],
-        }
-    )
+    listed = model_list.anthropic if shape(request.url.path, request.headers) == "anthropic" else model_list.openai
+    return JSONResponse(listed(models))
+
+
+@router.get("/models/{id:path}", response_model=None)
+async def show_model(id: str, request: Request, person: Reader) -> Response:
+    """One of the models."""
+    models = await Models(request.app.state.models, person).list()
+    found = next((model for model in models if model.id == id), None)
+    if found is None:
+        raise NotFound(f"There is no model {id!r}.", remedy="See /v1/models for those there are.")
+    is_anthropic = shape(request.url.path, request.headers) == "anthropic"
+    return JSONResponse((model_list.anthropic_row if is_anthropic else model_list.openai_row)(found))
