@@ -29,9 +29,10 @@ class ProviderRoutes:
         """GET /api/vendors: the rows of the catalogue, which a new provider is made from."""
         return list((await self._request("GET", "/api/vendors"))["items"])
 
-    async def providers(self: _Requests) -> list[dict[str, Any]]:
-        """GET /api/providers: those of one's own, and those that are shared with one."""
-        return list((await self._request("GET", "/api/providers"))["items"])
+    async def providers(self: _Requests, everyone: bool = False) -> list[dict[str, Any]]:
+        """GET /api/providers: those that one may use; `everyone`'s for administrators."""
+        params = {"everyone": "true" if everyone else None}
+        return list((await self._request("GET", "/api/providers", params=params))["items"])
 
     async def create_provider(
         self: _Requests,
@@ -51,7 +52,7 @@ class ProviderRoutes:
         return dict(await self._request("GET", f"/api/providers/{segment(id)}"))
 
     async def update_provider(self: _Requests, id: str, **changes: Any) -> dict[str, Any]:
-        """PATCH /api/providers/{id}: `name`, `base_url`, `only`, `fallbacks`, `enabled`."""
+        """PATCH /api/providers/{id}: `name`, `base_url` (empty: the vendor's), `only`, `fallbacks`, `enabled`."""
         return dict(await self._request("PATCH", f"/api/providers/{segment(id)}", json=changes))
 
     async def delete_provider(self: _Requests, id: str) -> None:
@@ -85,9 +86,9 @@ class ProviderRoutes:
     # Keys and sharing
 
     async def add_provider_key(
-        self: _Requests, id: str, secret: str, label: str | None = None, weight: float | None = None
+        self: _Requests, id: str, secret: str, label: str | None = None, weight: int | None = None
     ) -> dict[str, Any]:
-        """POST /api/providers/{id}/keys."""
+        """POST /api/providers/{id}/keys: the key as it is told, with `warnings` of what looks odd about it."""
         body = said({"key": secret, "label": label, "weight": weight})
         return dict(await self._request("POST", f"/api/providers/{segment(id)}/keys", json=body))
 
@@ -160,7 +161,7 @@ class ProviderRoutes:
         return dict(await self._request("POST", "/api/limits", json=limit))
 
     async def update_limit(self: _Requests, id: str, **changes: Any) -> dict[str, Any]:
-        """PATCH /api/limits/{id}."""
+        """PATCH /api/limits/{id}: `soft`, `hard`, `forbid_unpriced`."""
         return dict(await self._request("PATCH", f"/api/limits/{segment(id)}", json=changes))
 
     async def delete_limit(self: _Requests, id: str) -> None:

@@ -61,7 +61,7 @@ def cards(folder: Path, language: str = "en") -> list[Card]:
     Example:
         >>> from llmws.shipped import shipped
         >>> [card.title for card in cards(shipped("notebooks") / "dashboards", "zh")]
-        ['对比', '聊天']
+        ['对比', '用量', '聊天']
     """
     found = (_card(file, folder, language) for file in sorted(folder.rglob("*.ipynb")) if _is_shown(file, folder))
     return sorted((card for card in found if card is not None), key=lambda card: card.title.casefold())
@@ -171,6 +171,7 @@ def _say(language: str, sentence: str) -> str:
 
 # The quiet ones, drawn as `llmws/ui/src/icons.jsx` draws its own.
 ICONS = {
+    "bars": "M4 20h16M7 20v-7m5 7V5m5 15v-10",
     "chat": "M5 5h14a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1h-8l-5 4v-4H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1Zm3 4h8m-8 3h5",
     "columns": "M5 4h5v16H5a1 1 0 0 1-1-1V5a1 1 0 0 1 1-1Zm9 0h5a1 1 0 0 1 1 1v14a1 1 0 0 1-1 1h-5Z",
     "curve": "M4 4v15a1 1 0 0 0 1 1h15M8 7c1.500 6 4 8.500 11 9",

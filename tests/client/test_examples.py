@@ -15,10 +15,11 @@ from llmws.settings import Settings
 from llmws.ui import chats as chats_page
 from llmws.ui import compare as compare_page
 from llmws.ui import finetune as finetune_page
+from llmws.ui import providers as providers_page
 from tests.service.harness import Running, running_service
 from tests.service.workshop import Workshop
 
-MODULES = [chats, client_module, jobs, providers, chats_page, compare_page, finetune_page]
+MODULES = [chats, client_module, jobs, providers, chats_page, compare_page, finetune_page, providers_page]
 EXAMPLES = {test.name: test for module in MODULES for test in doctest.DocTestFinder().find(module) if test.examples}
 # Values that say all there is to say in a sentence; what makes them has the example.
 PLAIN = {"Parameters", "Part", "Timing", "Usage", "errors"}

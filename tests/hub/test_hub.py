@@ -151,7 +151,7 @@ def test_a_kernel_is_connected_to_the_service_as_its_person(hub: RunningHub, sig
 def test_a_business_user_gets_the_cards(hub: RunningHub, sign_in: SignIn) -> None:
     page = sign_in("bob").open_server()
     assert page.url.path == "/user/bob/"
-    assert re.findall("<strong>(.*)</strong>", page.text) == ["Chat", "Compare"]
+    assert re.findall("<strong>(.*)</strong>", page.text) == ["Chat", "Compare", "Usage"]
     assert "Sign out" in page.text
 
 

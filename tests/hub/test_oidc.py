@@ -170,7 +170,7 @@ def test_the_provider_s_groups_are_the_hub_s(company: RunningHub, sign_in: SignI
     }
     assert olga.get("/hub/admin").status_code == 403
     assert olga.open_server().url.path == "/user/olga/lab/tree/welcome.ipynb"
-    assert re.findall("<strong>(.*)</strong>", oskar.open_server().text) == ["Chat", "Compare"]
+    assert re.findall("<strong>(.*)</strong>", oskar.open_server().text) == ["Chat", "Compare", "Usage"]
 
 
 def test_the_terminal_offers_no_account_where_there_are_none(company: RunningHub) -> None:

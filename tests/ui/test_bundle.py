@@ -15,6 +15,11 @@ from llmws.recipe import PRESETS, Recipe
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "llmws" / "ui"
 SOURCES = sorted((UI / "src").iterdir())
+CATALOGUES = ("strings.js", "provider-strings.js")
+
+
+# KiB that a page may weigh; what makes one heavier is worth it, or is left out.
+LARGEST = {"chats.js": 230, "compare.js": 225, "finetune.js": 125, "providers.js": 150}
 
 
 def _node() -> str:
@@ -40,6 +45,12 @@ def test_a_stale_bundle_is_noticed(tmp_path: Path) -> None:
     done = subprocess.run([_node(), script, "--check"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "chats.css" in done.stderr
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_no_page_grows_unseen(name: str) -> None:
+    assert (UI / "static" / name).stat().st_size < LARGEST[name] * 1024
+    assert (UI / "static" / name.replace(".js", ".css")).stat().st_size < 40 * 1024
 
 
 # Whatever turns a string into elements, or runs it. The one sanitiser is `fragment` in markdown.js.
@@ -74,9 +85,13 @@ def test_no_page_names_a_foreign_host() -> None:
 
 
 def test_every_sentence_is_there_in_both_languages_and_used() -> None:
-    catalogue = (UI / "src" / "strings.js").read_text()
-    entries = dict(re.findall(r"^  (\w+): \[(.*?)\],$", catalogue, re.M | re.S))
-    code = "\n".join(path.read_text() for path in SOURCES if path.name != "strings.js")
+    catalogues = [path for path in SOURCES if path.name in CATALOGUES]
+    told = [
+        entry for path in catalogues for entry in re.findall(r"^  (\w+): \[(.*?)\],$", path.read_text(), re.M | re.S)
+    ]
+    entries = dict(told)
+    assert len(entries) == len(told), "said twice"
+    code = "\n".join(path.read_text() for path in SOURCES if path not in catalogues)
     for key, sentences in entries.items():
         both = re.findall(r'"((?:[^"\\]|\\.)*)"', sentences)
         assert len(both) == 2, key

@@ -37,6 +37,13 @@ export function money(value, currency) {
   return new Intl.NumberFormat(tag(), options).format(value);
 }
 
+/** A sum of money, or a price: with cents, and with what is finer where there is less than one. */
+export function sum(value, currency) {
+  const maximumFractionDigits = Math.abs(value) < 1 ? 4 : 2;
+  const options = { style: "currency", currency, currencyDisplay: "narrowSymbol" };
+  return new Intl.NumberFormat(tag(), { ...options, minimumFractionDigits: 2, maximumFractionDigits }).format(value);
+}
+
 /** Epoch seconds → the exact time, for a tooltip. */
 export const exactTime = (at) =>
   new Intl.DateTimeFormat(tag(), { dateStyle: "medium", timeStyle: "short" }).format(at * 1000);

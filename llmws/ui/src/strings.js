@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 export const language = signal("en");
 
 // biome-ignore format: one line a sentence
-const catalogue = {
+export const catalogue = {
   // [English, 简体中文]
   about_run: ["About this run", "关于本次训练"],
   add_model: ["Add a model", "添加模型"],

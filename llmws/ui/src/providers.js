@@ -1,0 +1,355 @@
+/**
+ * What the page of providers knows, and all that a person can do on it. Components read the signals and call methods.
+ *
+ * Python owns the truth; what is kept here is its last word. A key that is typed never becomes part of this state: see
+ * `provider-form.jsx` for the one place that holds it while a form is open.
+ */
+import { batch, computed, signal } from "@preact/signals";
+import { Attached } from "./attached.js";
+import { randomId, recall, remember } from "./page.js";
+import { t } from "./provider-strings.js";
+
+const TABS = ["providers", "usage", "limits"];
+
+/** "off", "failed", "parked", "ready" or "unknown", and what to say of it. */
+export function stateOf(provider) {
+  if (!provider.enabled) return { state: "off", says: t("account_off") };
+  const keys = provider.keys ?? [];
+  if (keys.length && keys.every(isParked))
+    return { state: "parked", says: t("account_parked"), problem: provider.problem };
+  if (provider.problem) return { state: "failed", says: t("account_failed"), problem: provider.problem };
+  if (provider.listed_at) return { state: "ready", says: t("account_ready") };
+  return { state: "unknown", says: t("account_unknown") };
+}
+
+/** Whether a key rests now, because its provider refused it. */
+export const isParked = (key) =>
+  Boolean(key.parked_reason) && (key.parked_until == null || key.parked_until > Date.now() / 1000);
+
+/** What the provider calls a model of its. */
+export const ownName = (provider, model) => model.id.slice(provider.id.length + 1);
+
+/** A pattern that fits this name and no other. */
+const literally = (name) => name.replace(/[*?[]/g, "[$&]");
+
+/** What is known of this model under `name`, with who says so; null where nobody knows. */
+export const capability = (model, name) => model.capabilities?.find((one) => one.name === name) ?? null;
+
+export class Providers extends Attached {
+  me = signal(null);
+  vendors = signal([]);
+  providers = signal([]);
+  /** What each provider cost this month, by its id. */
+  spend = signal(new Map());
+  limits = signal([]);
+
+  /** "providers", "usage" or "limits". */
+  tab = signal("providers");
+  /** The id of the provider that is shown, `null` for the list. */
+  openId = signal(null);
+  models = signal(null);
+  /** The last test of the provider that is shown. */
+  verdict = signal(null);
+  /** The vendor whose form is open; "" is the choice of one, null neither. */
+  adding = signal(null);
+  /** What is being waited for, by name: "test", "sync", "probe:<model>". */
+  busy = signal(new Set());
+
+  usage = signal(null);
+  usageFailed = signal(null);
+  usageOf = signal({ by: "model", span: "month", everyone: false });
+
+  open = computed(() => this.providers.value.find((one) => one.id === this.openId.value) ?? null);
+
+  #memory = `llmws.providers:${location.pathname}`;
+  #asked = 0;
+
+  constructor(model) {
+    super(model, {
+      provider: ({ provider }) => this.know(provider),
+      removed: ({ id }) => this.#forget(id),
+      limits: ({ limits }) => {
+        this.limits.value = limits;
+      },
+    });
+    this.start();
+  }
+
+  /** Whether the person may do `action`, as the service's rules name it. */
+  may(action) {
+    return this.me.value?.actions.includes(action) ?? false;
+  }
+
+  /** Whether the person says where this provider's keys and money go; what a file names is nobody's. */
+  owns(provider) {
+    return this.may("configure") && provider.owner !== "" && provider.mine;
+  }
+
+  /** Whether the person may switch it off, remove it, and take its keys away. */
+  manages(provider) {
+    return this.owns(provider) || (this.may("administer") && provider.owner !== "");
+  }
+
+  // Reading
+
+  #remembered() {
+    try {
+      return JSON.parse(recall(sessionStorage, this.#memory) ?? "{}");
+    } catch {
+      return {};
+    }
+  }
+
+  #remember() {
+    remember(sessionStorage, this.#memory, JSON.stringify({ tab: this.tab.value, provider: this.openId.value }));
+  }
+
+  memory() {
+    return { provider: this.#remembered().provider ?? null };
+  }
+
+  started({ me, vendors, shown, ...now }) {
+    this.me.value = me;
+    this.vendors.value = vendors;
+    this.beat(now);
+    const { tab } = this.#remembered();
+    const wanted = this.may("configure") ? (shown ? "providers" : tab) : tab === "limits" ? tab : "usage";
+    this.tab.value = TABS.includes(wanted) ? wanted : "providers";
+    if (shown) this.#take(shown);
+    if (this.tab.value === "usage") this.askUsage();
+  }
+
+  beat({ providers, spend, limits }) {
+    this.providers.value = providers;
+    this.spend.value = new Map(spend.map((row) => [row.provider, row]));
+    this.limits.value = limits;
+    if (this.openId.value && !this.open.value && !this.loading.value) this.#leave();
+  }
+
+  again() {
+    if (this.openId.value) this.show(this.openId.value);
+  }
+
+  #take({ provider, models }) {
+    this.know(provider);
+    this.openId.value = provider.id;
+    this.models.value = models;
+    this.#remember();
+  }
+
+  /** Take in how a provider is now. */
+  know(provider) {
+    const at = this.providers.value.findIndex((one) => one.id === provider.id);
+    this.providers.value = at < 0 ? [...this.providers.value, provider] : this.providers.value.with(at, provider);
+  }
+
+  #forget(id) {
+    this.providers.value = this.providers.value.filter((one) => one.id !== id);
+    if (this.openId.value === id) this.#leave();
+  }
+
+  // Going about
+
+  go(tab) {
+    batch(() => {
+      this.tab.value = tab;
+      this.adding.value = null;
+      if (this.openId.value) this.#leave();
+    });
+    this.#remember();
+    if (tab === "usage") this.askUsage();
+  }
+
+  async show(id) {
+    batch(() => {
+      if (id !== this.openId.value) {
+        this.models.value = null;
+        this.verdict.value = null;
+      }
+      this.adding.value = null;
+      this.openId.value = id;
+    });
+    await this.attempt("show", { id }, ({ shown }) => {
+      if (this.openId.value === id) this.#take(shown);
+    });
+  }
+
+  #leave() {
+    this.openId.value = null;
+    this.models.value = null;
+    this.verdict.value = null;
+    this.#remember();
+    this.attempt("show", { id: null });
+  }
+
+  leave() {
+    batch(() => {
+      if (this.adding.value !== null) this.adding.value = this.adding.value ? "" : null;
+      else this.#leave();
+    });
+  }
+
+  startAdding(vendor = "") {
+    batch(() => {
+      if (this.openId.value) this.#leave();
+      this.tab.value = "providers";
+      this.adding.value = vendor;
+    });
+  }
+
+  // Doing
+
+  /** Ask Python and show that it is being waited for; see `attempt`. */
+  async wait(name, intent, values, apply) {
+    this.#mark(name, true);
+    const done = await this.attempt(intent, values, apply);
+    this.#mark(name, false);
+    return done;
+  }
+
+  #mark(name, waits) {
+    const marked = new Set(this.busy.value);
+    if (waits) marked.add(name);
+    else marked.delete(name);
+    this.busy.value = marked;
+  }
+
+  /** Take in a provider that the form has made, and show it. */
+  added({ shown, warnings }) {
+    batch(() => {
+      this.adding.value = null;
+      this.#take(shown);
+    });
+    this.toast({ text: t("added", { name: shown.provider.name }), remedy: warnings.join(" ") });
+  }
+
+  change(provider, changes) {
+    return this.wait("change", "change", { id: provider.id, changes }, (told) => this.know(told));
+  }
+
+  async remove(provider) {
+    this.#forget(provider.id);
+    const asked = await this.attempt("remove", { id: provider.id });
+    if (!asked) return this.know(provider);
+    const act = () => this.attempt("keep", { id: provider.id }, (told) => this.know(told));
+    this.toast({ text: t("deleted", { title: provider.name }), action: t("undo"), act });
+  }
+
+  retest(provider) {
+    return this.wait("test", "retest", { id: provider.id }, ({ provider: told, verdict }) => {
+      this.know(told);
+      if (this.openId.value === provider.id) this.verdict.value = verdict;
+    });
+  }
+
+  sync(provider) {
+    return this.wait("sync", "sync", { id: provider.id }, ({ provider: told, models }) => {
+      this.know(told);
+      if (this.openId.value !== provider.id) return;
+      this.models.value = models;
+      if (told.problem) this.verdict.value = { ok: false, ...told.problem };
+    });
+  }
+
+  #takeModels(provider, models) {
+    if (this.openId.value === provider.id) this.models.value = models;
+  }
+
+  probe(provider, model) {
+    const values = { id: provider.id, model: model.id };
+    return this.wait(`probe:${model.id}`, "probe", values, ({ models }) => this.#takeModels(provider, models));
+  }
+
+  /** Offer a model, or no longer: the patterns of those that are offered become the models' own names. */
+  async offer(provider, model, offered) {
+    const before = provider.only;
+    const rest = this.models.value.filter((one) => (one.id === model.id ? offered : one.offered));
+    const all = rest.length === this.models.value.length;
+    const set = (only) =>
+      this.attempt("offer", { id: provider.id, only }, ({ provider: told, models }) => {
+        this.know(told);
+        this.#takeModels(provider, models);
+      });
+    const done = await set(all ? [] : rest.map((one) => literally(ownName(provider, one))));
+    if (!done || offered) return;
+    const act = () => set(before);
+    this.toast({ text: t("hidden", { name: ownName(provider, model) }), action: t("undo"), act });
+  }
+
+  setPrice(provider, model, price) {
+    const values = { id: provider.id, model: model.id, price };
+    return this.wait("price", "set_price", values, ({ models }) => this.#takeModels(provider, models));
+  }
+
+  addKey(provider, values) {
+    return this.wait("key", "add_key", { id: provider.id, ...values }, ({ provider: told, warnings }) => {
+      this.know(told);
+      if (warnings.length) this.toast({ text: warnings.join(" ") });
+    });
+  }
+
+  changeKey(provider, key, changes) {
+    return this.attempt("change_key", { id: provider.id, key: key.id, changes }, (told) => this.know(told));
+  }
+
+  async removeKey(provider, key) {
+    const values = { id: provider.id, key: key.id };
+    if (!(await this.attempt("remove_key", values, (told) => this.know(told)))) return;
+    const act = () => this.attempt("keep_key", values, (told) => this.know(told));
+    this.toast({ text: t("deleted", { title: key.label || t("key_unnamed") }), action: t("undo"), act });
+  }
+
+  share(provider, kind, grantee) {
+    return this.wait("share", "share", { id: provider.id, kind, grantee }, (told) => this.know(told));
+  }
+
+  async unshare(provider, { kind, grantee }) {
+    const values = { id: provider.id, kind, grantee };
+    if (!(await this.attempt("unshare", values, (told) => this.know(told)))) return;
+    const act = () => this.share(provider, kind, grantee);
+    this.toast({ text: t("unshared", { name: grantee }), action: t("undo"), act });
+  }
+
+  // Usage
+
+  lookAt(changes) {
+    this.usageOf.value = { ...this.usageOf.value, ...changes };
+    this.askUsage();
+  }
+
+  async askUsage() {
+    const asked = ++this.#asked;
+    const { by, span, everyone } = this.usageOf.value;
+    this.usageFailed.value = null;
+    try {
+      await this.comm.call("used", { by, span, everyone }, (told) => {
+        if (asked === this.#asked) this.usage.value = { ...told, by };
+      });
+    } catch (error) {
+      if (asked === this.#asked && !this.noticeAway(error)) this.usageFailed.value = error;
+    }
+  }
+
+  // Limits
+
+  setLimit(limit, id) {
+    const values = id ? { limit, id } : { limit };
+    return this.wait("limit", "set_limit", values, ({ limits }) => {
+      this.limits.value = limits;
+    });
+  }
+
+  async dropLimit(limit) {
+    const take = ({ limits }) => {
+      this.limits.value = limits;
+    };
+    if (!(await this.attempt("drop_limit", { id: limit.id }, take))) return;
+    const { kind, name, model, unit, period, soft, hard, forbid_unpriced } = limit;
+    const again = { kind, name, model, unit, period, soft, hard, forbid_unpriced };
+    const act = () => this.setLimit(again);
+    this.toast({ text: t("limit_deleted"), action: t("undo"), act });
+  }
+}
+
+/** A key that makes a repeated request the same one. */
+export const newKey = () => randomId();

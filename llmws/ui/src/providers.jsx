@@ -1,0 +1,142 @@
+/** The page of providers: accounts with their models, what was used, and limits. One root, three views. */
+import { useSignal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { IconButton } from "./icons.jsx";
+import { LimitsView } from "./limits.jsx";
+import { AddForm, VendorChoice } from "./provider-form.jsx";
+import { ProviderList, State } from "./provider-list.jsx";
+import { t } from "./provider-strings.js";
+import { ProviderView } from "./provider-view.jsx";
+import { Providers } from "./providers.js";
+import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
+import { UsageView } from "./usage.jsx";
+import "./sheet.css";
+import "./providers.css";
+
+function Tabs({ page }) {
+  const tabs = ["providers", "usage", "limits"].filter((tab) => tab !== "providers" || page.may("configure"));
+  return (
+    <nav class="lw-tabs" aria-label={t("views")}>
+      {tabs.map((tab) => (
+        <button
+          key={tab}
+          type="button"
+          aria-current={page.tab.value === tab ? "page" : undefined}
+          onClick={() => page.go(tab)}
+        >
+          {t(`tab_${tab}`)}
+        </button>
+      ))}
+    </nav>
+  );
+}
+
+function titleOf(page) {
+  const vendor = page.vendors.value.find((one) => one.id === page.adding.value);
+  if (vendor) return t("add_one", { name: vendor.name });
+  if (page.adding.value === "") return t("add");
+  return page.open.value?.name ?? t(page.may("configure") ? "providers" : "tab_usage");
+}
+
+function Actions({ page }) {
+  const provider = page.open.value;
+  if (provider)
+    return (
+      page.owns(provider) && (
+        <button
+          type="button"
+          class="lw-button"
+          disabled={page.busy.value.has("test")}
+          onClick={() => page.retest(provider)}
+        >
+          {page.busy.value.has("test") && <span class="lw-pulse" />}
+          {t("test")}
+        </button>
+      )
+    );
+  if (page.tab.value !== "providers" || page.adding.value !== null || !page.may("configure")) return null;
+  return (
+    <button type="button" class="lw-primary" onClick={() => page.startAdding()}>
+      {t("add")}
+    </button>
+  );
+}
+
+function Header({ page, editing, onLanguage }) {
+  const provider = page.open.value;
+  const inside = provider || page.adding.value !== null;
+  const mine = provider && page.manages(provider);
+  return (
+    <header class="lw-head">
+      {!inside && <Home />}
+      {inside && <IconButton name="back" label={t("go_back")} onClick={() => page.leave()} />}
+      <h2 class={inside ? "" : "lw-hidden"} title={titleOf(page)}>
+        {titleOf(page)}
+      </h2>
+      {provider && <State provider={provider} />}
+      {!inside && page.me.value && <Tabs page={page} />}
+      <span class="lw-head-actions">
+        <Actions page={page} />
+      </span>
+      <Menu
+        label={t("page_actions")}
+        items={[
+          mine && [
+            "pencil",
+            t("edit"),
+            () => {
+              editing.value = true;
+            },
+          ],
+          mine && ["trash", t("delete"), () => page.remove(provider)],
+          ["globe", t("language"), onLanguage],
+        ]}
+      />
+    </header>
+  );
+}
+
+function Body({ page, theme, editing }) {
+  if (page.loading.value || (page.openId.value && !page.open.value))
+    return <div class="lw-skeleton" role="status" aria-label={t("loading")} />;
+  if (page.tab.value === "usage") return <UsageView page={page} theme={theme} />;
+  if (page.tab.value === "limits") return <LimitsView page={page} />;
+  if (page.adding.value === "") return <VendorChoice page={page} />;
+  if (page.adding.value !== null) return <AddForm page={page} key={page.adding.value} />;
+  return page.open.value ? <ProviderView page={page} editing={editing} /> : <ProviderList page={page} />;
+}
+
+function Page({ page, theme, onLanguage }) {
+  const editing = useSignal(false);
+  const root = useRef();
+  const box = useRef();
+  const place = `${page.tab.value} ${page.openId.value} ${page.adding.value}`;
+  useLayoutEffect(() => {
+    editing.value = false;
+    box.current.scrollTop = 0;
+    // What had the focus is gone with the place that was left; the keys go on here.
+    if (page.me.value && document.activeElement === document.body) root.current.focus({ preventScroll: true });
+  }, [place]);
+  const onKeyDown = (event) => {
+    // What is typed here is no business of the notebook.
+    event.stopPropagation();
+    if (event.key === "Escape" && !event.defaultPrevented && (page.openId.value || page.adding.value !== null))
+      page.leave();
+  };
+  return (
+    <div ref={root} tabIndex={-1} class="lw-page lw-providers" data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
+      <main class="lw-main">
+        <Header page={page} editing={editing} onLanguage={onLanguage} />
+        <Away page={page} />
+        <div class="lw-scroll" ref={box}>
+          <div class="lw-sheet">
+            <Body page={page} theme={theme} editing={editing} />
+          </div>
+        </div>
+        <Toasts page={page} />
+      </main>
+    </div>
+  );
+}
+
+export default mount(Providers, Page);
