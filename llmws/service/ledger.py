@@ -21,6 +21,7 @@ from typing import Annotated
 
 from ..errors import Forbidden, StoreError
 from ..messages import Message, Usage
+from ..providers.attempts import Attempts
 from ..providers.prices import Price
 from ..store import Store
 from ..store import generations as kept_generations
@@ -29,6 +30,7 @@ from ..store.generations import Generation
 from ..store.usage import UsageRow
 from .allowances import Demand
 from .here import here
+from .identity import Person
 from .limits import Limits
 from .metering import Bill, Call, Hold, Receipt, estimate_messages
 from .prices import Prices
@@ -79,18 +81,22 @@ class Ledger:
             Forbidden: the model has no price, and is asked under a limit that wants one.
         """
         now, hold = time.time(), Hold(call)
-        if bound := self.limits.binding(call.person, call.model):
-            price = self.prices.find(call.model, call.provider_id, now)
-            if price is None and any(one.limit.forbid_unpriced for one in bound):
-                raise Forbidden(
-                    f"The model {call.model!r} has no price, and your limits allow only what has one.",
-                    remedy="Choose another model, or ask an administrator to set its price.",
-                    code="unpriced",
-                )
-            if any(one.limit.unit not in ("requests", "parallel") for one in bound):
-                _estimate(hold, price, now)
+        self._require_price(call.person, call.model, call.provider_id, now)
+        for model in call.provider.model_ids[1:] if isinstance(call.provider, Attempts) else ():
+            self._require_price(call.person, model, None, now)
+        if any(one.limit.unit not in ("requests", "parallel") for one in self.limits.binding(call.person, call.model)):
+            _estimate(hold, self.prices.find(call.model, call.provider_id, now), now)
         self.limits.reserve(hold, now)
         return hold
+
+    def _require_price(self, person: Person, model: str, provider_id: str | None, at: float) -> None:
+        forbidden = any(one.limit.forbid_unpriced for one in self.limits.binding(person, model))
+        if forbidden and self.prices.find(model, provider_id, at) is None:
+            raise Forbidden(
+                f"The model {model!r} has no price, and your limits allow only what has one.",
+                remedy="Choose another model, or ask an administrator to set its price.",
+                code="unpriced",
+            )
 
     def bill(self, answered_by: str, usage: Usage, at: float) -> Bill:
         """What `usage` costs of the model that answered, when the call ended at `at`."""

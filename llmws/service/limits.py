@@ -307,6 +307,8 @@ def _checked(limit: Limit) -> Limit:
             f"A limit of {limit.unit} has {'no' if limit.period else 'a'} period.",
             remedy="Give minute, day or month, except for parallel calls.",
         )
+    if limit.unit not in ("USD", "CNY") and any(bound is not None and bound % 1 for bound in (limit.soft, limit.hard)):
+        raise InvalidRequest(f"There is no part of {limit.unit}.", remedy="Give whole numbers.")
     if limit.soft is None and limit.hard is None and not limit.forbid_unpriced:
         raise InvalidRequest("This limit would not limit anything.", remedy="Give soft, hard or forbid_unpriced.")
     if limit.soft is not None and limit.hard is not None and limit.soft > limit.hard:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmws.errors import Forbidden, LimitReached
 from llmws.messages import Message, Parameters, StreamEvent, Timing, Usage
+from llmws.providers.attempts import Attempts, Candidate
 from llmws.providers.base import CompletionRequest, ModelInfo
 from llmws.service import allowances
 from llmws.service.allowances import Allowance, Calendar, Demand, Minute
@@ -244,6 +247,14 @@ async def test_a_model_without_a_price_is_refused_where_costs_are_to_be_known(st
     assert (await ledger.reserve(call(model="another"))).taken == ()
 
 
+async def test_nor_may_one_without_a_price_step_in(store: Store) -> None:
+    ledger = await ledger_of(store, limit("USD", "day", forbid_unpriced=True))
+    chain = Attempts([Candidate(name, "local", name, name, lambda key: Speaker()) for name in ("m", "w/other")])
+    with pytest.raises(Forbidden, match="'w/other' has no price"):
+        await ledger.reserve(replace(call(), provider=chain))
+    await ledger.reserve(replace(call(), provider=Attempts([Candidate("m", "local", "m", "m", lambda key: Speaker())])))
+
+
 async def test_limits_bind_whom_and_what_they_name(store: Store) -> None:
     theirs = limit("requests", "day", hard=0, kind="group", name="guests")
     hers = limit("requests", "day", hard=0, name="ada", model="dear/*")
@@ -323,6 +334,44 @@ async def test_a_call_that_is_cancelled_or_fails_gives_back_what_it_held(store: 
     _, broken = await ask(ledger, Call(ADA, "m", "local", Broken(), call().request))
     assert allowance.held == 0
     assert allowance.used(time.time()) == stopped.bill.cost + broken.bill.cost > 0  # type: ignore[operator]
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 40), st.none() | st.integers(0, 60), st.floats(0, 1), st.booleans()), max_size=30
+    )
+)
+def test_whatever_comes_a_hard_limit_is_passed_by_no_more_than_one_call_said_too_little(
+    steps: list[tuple[int, int | None, float, bool]],
+) -> None:
+    """Prompts, lengths asked for or not, how much of it was used, and whether the oldest call ends before the next."""
+    allowance = Allowance(limit("tokens", hard=100), "ada", Calendar("day", NOON))
+    running: list[tuple[int, Demand, float]] = []
+    excess = 0
+
+    def end() -> None:
+        nonlocal excess
+        taken, demand, share = running.pop(0)
+        used = int(demand.least + share * (demand.most - demand.least))
+        excess += max(used - taken, 0)
+        allowance.settle(taken, used, NOON)
+
+    for prompt, said, share, ends in steps:
+        demand = Demand(prompt + said, prompt + said) if said is not None else Demand(prompt, prompt + 4096)
+        try:
+            allowance.check(demand, NOON)
+        except LimitReached:
+            assert allowance.remaining(NOON) < demand.least or allowance.remaining(NOON) <= 0  # type: ignore[operator]
+        else:
+            running.append((int(allowance.take(demand, NOON)), demand, share))
+        assert allowance.used(NOON) + allowance.held <= 100 + excess
+        if ends and running:
+            end()
+    while running:
+        end()
+    assert allowance.held == 0
+    # Who said how much it needs never went past it; of those who did not, one at a time could.
+    assert allowance.used(NOON) <= 100 + excess
 
 
 # Over time
@@ -418,6 +467,7 @@ def test_a_program_is_told_429_and_when_to_come_again(service: Running) -> None:
         ({"kind": "everyone", "unit": "parallel", "period": "day", "hard": 1}, "has no period"),
         ({"kind": "everyone", "unit": "USD", "period": "day"}, "would not limit anything"),
         ({"kind": "everyone", "unit": "USD", "period": "day", "soft": 2, "hard": 1}, "above the hard one"),
+        ({"kind": "everyone", "unit": "requests", "period": "day", "hard": 0.5}, "no part of requests"),
         ({"kind": "everyone", "unit": "EUR", "period": "day", "hard": 1}, "unit"),
         ({"kind": "everyone", "unit": "USD", "period": "day", "hard": -1}, "hard"),
     ],
