@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from ..errors import Error, ProviderError
+from ..errors import Error, ProviderError, from_dict
 from ..messages import Message, Parameters, Part, Tool
 from .base import CompletionRequest, Embeddings
 
@@ -181,16 +181,17 @@ async def _embeddings(embed: Embed) -> Verdict:
 
 
 async def _answer(ask: Ask, request: CompletionRequest) -> Message | ProviderError:
+    """The answer, or how the provider refused it; what went wrong on our side (a limit, say) is raised."""
     try:
         message = await ask(request)
-    except ProviderError as error:
-        return error
+    except ProviderError as refusal:
+        return refusal
     if message.error is None:
         return message
-    told = message.error
-    return ProviderError(
-        str(told.get("message", "")), remedy=str(told.get("remedy", "")), code=str(told.get("code", ""))
-    )
+    told = from_dict(message.error, ProviderError.status)
+    if not isinstance(told, ProviderError):
+        raise told
+    return told
 
 
 def _is_passing(error: Error, words: str) -> bool:

@@ -131,11 +131,14 @@ async def test_what_says_nothing_of_the_model_ends_it(code: str) -> None:
         await verdicts(answering(tools=ProviderError("No.", code=f"provider_{code}")))
 
 
-async def test_a_limit_of_the_workspace_is_no_verdict() -> None:
+@pytest.mark.parametrize("how", ["raised", "told"])
+async def test_a_limit_of_the_workspace_is_no_verdict(how: str) -> None:
     async def ask(request: CompletionRequest) -> Message:
-        raise LimitReached("Enough for today.")
+        if how == "raised":
+            raise LimitReached("Enough for today.")
+        return said(error={"message": "Enough for today.", "code": "limit_reached"})
 
-    with pytest.raises(LimitReached):
+    with pytest.raises(LimitReached, match="Enough for today"):
         await verdicts(ask)
 
 
