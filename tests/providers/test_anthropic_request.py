@@ -230,6 +230,16 @@ def test_a_thought_and_its_signature_may_be_one_part() -> None:
     assert body["messages"][0]["content"][0] == {"type": "thinking", "thinking": "Hm.", "signature": "sig"}
 
 
+def test_a_thought_without_a_signature_is_left_out_of_the_next() -> None:
+    parts = (Part("reasoning", "Hm."), Part("text", "Well."), *thought("So.", "sig"), Part("text", "Yes."))
+    body, _ = wired(asked(messages=(Message("assistant", parts),)))
+    assert [block.get("thinking") or block["text"] for block in body["messages"][0]["content"]] == [
+        "Well.",
+        "So.",
+        "Yes.",
+    ]
+
+
 def test_what_other_wires_thought_does_not_go_back() -> None:
     foreign = Part("reasoning", "", {"encrypted": "gAAA", "wire": "openai_responses"})
     answer = Message("assistant", (Part("reasoning", "Hm."), foreign, Part("text", " "), Part("text", "Yes.")))
