@@ -41,6 +41,7 @@ from . import (
     probes,
     provider_keys,
     providers,
+    refusals,
     runners,
     status,
     tickets,
@@ -114,6 +115,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        responses=refusals.OWN,
         # It asks the environment at each request whether somebody wants to be told of it.
         telemetry={"tracing": False, "metrics": False},
     )

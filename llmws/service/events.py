@@ -16,6 +16,10 @@ from fastapi.sse import format_sse_event
 
 # Proxies close what is silent for 30 to 60 s.
 SILENCE_S = 15.0
+# How a route that answers by `respond` is described.
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events.", "content": {"text/event-stream": {}}}
+}
 _COMMENT = b": still here\n\n"
 
 

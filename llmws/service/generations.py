@@ -307,7 +307,7 @@ async def show(id: str, person: Reader, store: TheStore) -> dict[str, Any]:
     return to_json(*await store.read(find))
 
 
-@router.get("/{id}/events")
+@router.get("/{id}/events", response_class=StreamingResponse, responses=events.STREAM)
 async def follow(
     id: str,
     person: Reader,

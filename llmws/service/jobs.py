@@ -169,7 +169,7 @@ async def show_log(id: str, person: Reader, store: TheStore, after: After = 0) -
     }
 
 
-@router.get("/{id}/events")
+@router.get("/{id}/events", response_class=StreamingResponse, responses=events.STREAM)
 async def follow(
     id: str,
     person: Reader,

@@ -68,7 +68,7 @@ ThePresence = Annotated[Presence, here("presence")]
 router = APIRouter(tags=["service"])
 
 
-@router.get("/api/presence")
+@router.get("/api/presence", response_class=StreamingResponse, responses=events.STREAM)
 async def attend(
     person: Reader, presence: ThePresence, instance: Annotated[Instance, here("instance")]
 ) -> StreamingResponse:

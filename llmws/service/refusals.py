@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import Error, ProviderError
@@ -37,6 +38,66 @@ _ANTHROPIC = {
     429: "rate_limit_error",
     504: "timeout_error",
     529: "overloaded_error",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What went wrong, in one sentence, and what helps; `code` is for programs."""
+
+    code: str
+    message: str
+    remedy: str
+    request_id: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The body of every error of the service's own routes."""
+
+    error: Told
+
+
+@dataclass(frozen=True)
+class OpenAITold(Told):
+    """The same, as OpenAI's SDK reads it."""
+
+    type: str = ""
+    param: str | None = None
+
+
+@dataclass(frozen=True)
+class OpenAIRefusal:
+    error: OpenAITold
+
+
+@dataclass(frozen=True)
+class AnthropicTold:
+    type: str
+    message: str
+
+
+@dataclass(frozen=True)
+class AnthropicRefusal:
+    """The same, as Anthropic's SDK reads it."""
+
+    type: Literal["error"]
+    error: AnthropicTold
+    request_id: str
+
+
+# How the routes are described: what may come of any of them besides what it is for.
+OWN: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Refusal, "description": "It cannot be; `error.code` and the status say why."},
+    503: {"model": Refusal, "description": "Not now; later."},
+}
+OF_THE_WIRES: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "model": OpenAIRefusal | AnthropicRefusal,
+        "description": "It cannot be, in the shape of the wire: a limit is 429, with `Retry-After`.",
+    },
+    "5XX": {"model": OpenAIRefusal | AnthropicRefusal, "description": "The model's provider failed."},
 }
 
 

@@ -28,7 +28,9 @@ _EFFORTS: tuple[tuple[int, Effort], ...] = ((4_096, "low"), (16_384, "medium"))
 _SEE = "See the messages API of Anthropic."
 
 
-class _Body(Struct):
+class Body(Struct):
+    """What is asked; a field that is not here goes to the model server as it is."""
+
     model: Name
     messages: Annotated[list[dict[str, Any]], Meta(min_length=1)]
     max_tokens: Positive | None = None
@@ -50,10 +52,10 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
     Raises:
         InvalidRequest: it cannot be; the message says which field, and why.
     """
-    body = read(told, _Body)
+    body = read(told, Body)
     if body.max_tokens is None:
         raise refuse("max_tokens", "`max_tokens` is missing.", _SEE)
-    own, extra = rest(told, _Body, _OWN)
+    own, extra = rest(told, Body, _OWN)
     if body.top_k is not None:
         own["top_k"] = body.top_k
     names = ("system", "tools", "tool_choice", "thinking", "output_config")
@@ -63,13 +65,13 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
 
 def count(told: dict[str, Any]) -> int:
     """About how many tokens the body `told` is, tools included."""
-    body = read(told, _Body)
+    body = read(told, Body)
     request = _request(body, {})
     tools = sum(estimate_tokens(msgspec.json.encode(tool).decode()) for tool in body.tools or ())
     return estimate_messages(request.messages) + tools
 
 
-def _request(body: _Body, extra: dict[str, Any]) -> CompletionRequest:
+def _request(body: Body, extra: dict[str, Any]) -> CompletionRequest:
     messages = [Message.system(_system(body.system))] if body.system else []
     messages += [message for index, said in enumerate(body.messages) for message in _messages(index, said)]
     parameters = Parameters(
@@ -90,7 +92,7 @@ def _request(body: _Body, extra: dict[str, Any]) -> CompletionRequest:
     )
 
 
-def _effort(body: _Body) -> Effort | None:
+def _effort(body: Body) -> Effort | None:
     wanted = (body.output_config or {}).get("effort")
     if wanted is not None and not isinstance(wanted, str):
         raise refuse("output_config.effort", "`output_config.effort` is no text.")

@@ -7,6 +7,7 @@ events to a `Feed`; one reader, the response, tells them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,6 +30,8 @@ from ..metering import Call, Origin, Receipt, metered, usage_row
 from .bodies import decode, refuse
 from .embeddings import Vectors, Wanted
 from .wire import Answer, Asked
+
+LOG = logging.getLogger("llmws.service")
 
 # With one of these it is settled that there is an answer.
 _SPEAKS = frozenset({"text", "reasoning", "tool_call", "citation"})
@@ -115,8 +118,11 @@ class Answering(Response):
 
         try:
             await metered(self._call, self._ledger, publish, partial(_settle, self._ledger))
-        except StoreError as problem:
-            # What it used could not be kept, so its end is not told as if it had been.
+        except Exception as problem:
+            if not isinstance(problem, StoreError):
+                LOG.exception("a call of %s could not be settled", self._call.person.name)
+                problem = StoreError("What was used could not be kept.", remedy="Try again.")
+            # So its end is not told as if it had been.
             data = {"code": problem.code, "remedy": problem.remedy}
             publish(StreamEvent("error", text=problem.message, data=data))
         finally:

@@ -20,7 +20,9 @@ from .bodies import Name, read, refuse
 _MOST = 2_048
 
 
-class _Body(Struct):
+class Body(Struct):
+    """What is asked."""
+
     model: Name
     input: str | list[Any]
     encoding_format: Literal["float", "base64"] = "float"
@@ -36,7 +38,7 @@ class Wanted:
     """
 
     def __init__(self, told: dict[str, Any]) -> None:
-        body = read(told, _Body)
+        body = read(told, Body)
         self.model = body.model
         self.texts = [body.input] if isinstance(body.input, str) else body.input
         self.dimensions = body.dimensions

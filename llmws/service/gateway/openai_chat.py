@@ -78,7 +78,9 @@ class _Choice(Struct):
     function: _Named
 
 
-class _Body(Struct):
+class Body(Struct):
+    """What is asked; a field that is not here goes to the model server as it is."""
+
     model: Name
     messages: Annotated[list[dict[str, Any]], Meta(min_length=1)]
     stream: bool | None = None
@@ -107,9 +109,9 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
     Raises:
         InvalidRequest: it cannot be; the message says which field, and why.
     """
-    body = read(told, _Body)
+    body = read(told, Body)
     _refuse(body)
-    own, extra = rest(told, _Body, _OWN)
+    own, extra = rest(told, Body, _OWN)
     exact = {name: told[name] for name in ("tools", "tool_choice", "reasoning_effort") if told.get(name) is not None}
     schema = None
     if body.response_format is not None and body.response_format.type != "text":
@@ -140,7 +142,7 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
     return Asked(body.model, request, bool(body.stream), answer, own, exact)
 
 
-def _refuse(body: _Body) -> None:
+def _refuse(body: Body) -> None:
     """What nobody behind this gateway can do is said, not left out."""
     if body.n not in (None, 1):
         raise refuse("n", "One answer at a time: `n` can only be 1.", "Ask several times.")

@@ -57,7 +57,9 @@ class _Named(Struct):
     name: Name
 
 
-class _Body(Struct):
+class Body(Struct):
+    """What is asked; a field that is not here goes to the model server as it is."""
+
     model: Name
     input: str | list[dict[str, Any]]
     instructions: str | None = None
@@ -85,9 +87,9 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
     Raises:
         InvalidRequest: it cannot be; the message says which field, and why.
     """
-    body = read(told, _Body)
+    body = read(told, Body)
     _refuse(body)
-    own, extra = rest(told, _Body, _OWN)
+    own, extra = rest(told, Body, _OWN)
     exact = {name: told[name] for name in ("tools", "tool_choice", "text", "reasoning") if told.get(name) is not None}
     parameters = Parameters(
         temperature=body.temperature,
@@ -114,7 +116,7 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
     return Asked(body.model, request, bool(body.stream), Answer(request_id, body.model, now, told), own, exact)
 
 
-def _refuse(body: _Body) -> None:
+def _refuse(body: Body) -> None:
     """What nobody behind this gateway can do is said, not left out."""
     again = "Send the whole conversation in `input`."
     if body.previous_response_id is not None:
@@ -131,7 +133,7 @@ def _refuse(body: _Body) -> None:
         raise refuse("top_logprobs", "Log probabilities cannot be had here.", "Leave out `top_logprobs`.")
 
 
-def _conversation(body: _Body) -> Iterator[Message]:
+def _conversation(body: Body) -> Iterator[Message]:
     """The items as our messages: what the model said, called and thought in a row is one message."""
     if body.instructions:
         yield Message.system(body.instructions)

@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from ...errors import NotFound
 from ..access import Chatter, Reader
 from ..models import Models
-from ..refusals import shape
-from . import anthropic_messages, model_list, openai_chat, openai_responses
-from .bodies import decode
+from ..refusals import OF_THE_WIRES, shape
+from . import anthropic_messages, embeddings, model_list, openai_chat, openai_responses
+from .bodies import decode, described
 from .calls import begin, embed
 from .embeddings import Wanted
 
-router = APIRouter(prefix="/v1", tags=["gateway"])
+router = APIRouter(prefix="/v1", tags=["gateway"], responses=OF_THE_WIRES)
+_ANSWERED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer, as a whole or as it comes.",
+        "content": {"application/json": {}, "text/event-stream": {}},
+    }
+}
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post("/chat/completions", response_model=None, responses=_ANSWERED, openapi_extra=described(openai_chat.Body))
 async def complete(request: Request, person: Chatter) -> Response:
     """Ask a model, as OpenAI's chat completions do."""
     return await begin(request, person, openai_chat.ask, openai_chat.WIRE)
 
 
-@router.post("/responses", response_model=None)
+@router.post("/responses", response_model=None, responses=_ANSWERED, openapi_extra=described(openai_responses.Body))
 async def respond(request: Request, person: Chatter) -> Response:
     """Ask a model, as OpenAI's responses do; nothing is kept between calls."""
     return await begin(request, person, openai_responses.ask, openai_responses.WIRE)
 
 
-@router.post("/messages", response_model=None)
+@router.post("/messages", response_model=None, responses=_ANSWERED, openapi_extra=described(anthropic_messages.Body))
 async def message(request: Request, person: Chatter) -> Response:
     """Ask a model, as Anthropic's messages do."""
     return await begin(request, person, anthropic_messages.ask, anthropic_messages.WIRE)
 
 
-@router.post("/messages/count_tokens", response_model=None)
+@router.post("/messages/count_tokens", response_model=None, openapi_extra=described(anthropic_messages.Body))
 async def count_tokens(request: Request, person: Chatter) -> Response:
     """About how many tokens a message would be, by an estimate: the model is not asked."""
     return JSONResponse({"input_tokens": anthropic_messages.count(decode(await request.body()))})
 
 
-@router.post("/embeddings", response_model=None)
-async def embeddings(request: Request, person: Chatter) -> Response:
+@router.post("/embeddings", response_model=None, openapi_extra=described(embeddings.Body))
+async def embed_texts(request: Request, person: Chatter) -> Response:
     """Texts as vectors, as OpenAI's embeddings are."""
     return await embed(request, person, Wanted(decode(await request.body())))
 
