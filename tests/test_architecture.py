@@ -19,6 +19,7 @@ PURE = {
     "addresses",
     "messages",
     "recipe",
+    "redaction",
     "training_log",
     "instance",
     "shipped",

@@ -13,10 +13,11 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from ..errors import ProviderError
 from ..http import HTTPError, failure
+from ..redaction import forms_of
 
 # Once the model has finished, losing the line no longer matters.
 OF_THE_LINE = {"provider_network", "provider_timeout"}
@@ -112,7 +113,7 @@ class Failures:
         address = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
         self._words = {"name": name, "address": address, "host": url.hostname or address, "form": address_form}
         self._keyed = bool(api_key)
-        secrets = {api_key or "", quote(api_key or "", safe=""), url.password or ""}
+        secrets = {*forms_of(api_key or ""), url.password or ""}
         self._secrets = sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True)
 
     def redact(self, text: str) -> str:

@@ -15,8 +15,9 @@ import pytest
 
 from llmws import cli
 from llmws.errors import Error, MasterKeyError
+from llmws.redaction import Redaction, forms_of
 from llmws.service import master_keys
-from llmws.service.redaction import KNOWN, LogFormatter, Redaction, forms_of
+from llmws.service.redaction import KNOWN, LogFormatter
 from llmws.service.secrets import FILE, MasterKeys
 from llmws.service.secrets import key_id as master_key_of
 from llmws.settings import Settings, forget_master_key
@@ -249,7 +250,7 @@ def test_a_secret_is_hidden_in_every_form_that_gives_it_away() -> None:
 
 
 def test_only_so_many_secrets_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmws.service.redaction.MOST", 2)
+    monkeypatch.setattr("llmws.redaction.MOST", 2)
     redaction = Redaction()
     for secret in ("secret-1", "secret-2", "secret-1", "secret-3"):
         redaction.hide(secret)

@@ -63,7 +63,7 @@ class VendorServer:
 
 
 @contextmanager
-def vendor_server() -> Iterator[VendorServer]:
+def vendor_server(kind: type[VendorServer] = VendorServer) -> Iterator[VendorServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.0"
 
@@ -87,7 +87,7 @@ def vendor_server() -> Iterator[VendorServer]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
         listener.daemon_threads = True
-        server = VendorServer(listener.server_port)
+        server = kind(listener.server_port)
         thread = threading.Thread(target=listener.serve_forever, args=(0.05,), name="vendor server")
         thread.start()
         try:
