@@ -318,15 +318,16 @@ async def test_hanging_up_is_seen_at_once_and_frees_the_connection(serve: Serve)
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate of 127.0.0.1 that signs itself, and a server's context with it."""
+    """A certificate of 127.0.0.1 and of proxied.example that signs itself, and a server's context with it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a company")])
+    names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("proxied.example")]
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.SubjectAlternativeName(names), False)
         .sign(key, hashes.SHA256())
     )
     private = serialization.PrivateFormat.TraditionalOpenSSL
@@ -442,6 +443,37 @@ async def test_the_scheme_decides_which_proxy(serve: Serve, proxied: Callable[..
     assert await kind("https://llm.example/v1", resolver=Names()) == "proxy"
     assert heads[0].startswith("CONNECT llm.example:443 HTTP/1.1\r\n")
     assert await kind("http://llm.example/v1", resolver=Names()) == "proxy", "nothing listens there"
+
+
+async def test_a_proxy_passes_on_what_it_cannot_read(
+    serve: Serve,
+    proxied: Callable[..., None],
+    certificate: tuple[Path, ssl.SSLContext],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, context = certificate
+    heads: list[str] = []
+    behind = (await serve(saying(OK, heads), tls=context)).rpartition(":")[2]
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        back, forth = await asyncio.open_connection("127.0.0.1", int(behind))
+
+        async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(4096):
+                target.write(data)
+            target.close()
+
+        await asyncio.gather(pass_on(reader, forth), pass_on(back, writer))
+
+    proxied(HTTPS_PROXY=await serve(tunnel))
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    http.certificates.cache_clear()
+    assert await kind("https://proxied.example/v1", resolver=Names()) == ""
+    assert heads[0].lower().startswith("post /v1 http/1.1\r\nhost: proxied.example\r\n")
+    assert await kind("https://another.example/v1", resolver=Names()) == "tls", "not the proxy's fault"
+    http.certificates.cache_clear()
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "http://nobody.example:3128"])

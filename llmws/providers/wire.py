@@ -160,7 +160,8 @@ class Server:
             limit_s: seconds for all of it.
         """
         content = None if body is None else _encoded(body)
-        headers = {"Accept": "application/json", **self._typed(content), **self._headers}
+        packed = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+        headers = {**packed, **self._typed(content), **self._headers}
         try:
             async with (
                 asyncio.timeout(limit_s),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import tracemalloc
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp import ClientRequest
 
 from llmws.errors import ProviderError
 from llmws.messages import Message, StreamEvent, assemble
@@ -306,6 +308,17 @@ async def test_an_answer_that_was_compressed_all_the_same_is_read(open_at: Open,
     told = await outcome(open_at(wire))
     assert (told.error, told.text) == (None, TEXT)
     assert upstream.received[-1].headers["accept-encoding"] == "identity"
+
+
+@every_wire
+async def test_only_what_can_be_unpacked_is_asked_for(
+    open_at: Open, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, wire: str
+) -> None:
+    """Whatever else the HTTP library below could read, where somebody installed more."""
+    monkeypatch.setitem(ClientRequest.DEFAULT_HEADERS, "Accept-Encoding", "gzip, deflate, br, zstd")
+    with contextlib.suppress(ProviderError):
+        await open_at(wire).models()
+    assert {received.headers["accept-encoding"] for received in upstream.received} == {"gzip, deflate"}
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x-secret", "gzip, br", "gzip"])
