@@ -226,11 +226,6 @@ class Attempts:
         self._chance = chance
         self._clock = clock
 
-    @property
-    def model_ids(self) -> tuple[str, ...]:
-        """Who may answer, by their ids in the workspace."""
-        return tuple(candidate.model_id for candidate in self._candidates)
-
     async def aclose(self) -> None:
         """Nothing of its own is open."""
 

@@ -124,8 +124,10 @@ def create_app(
     state.identity = identity
     state.master_keys = MasterKeys(settings.data, settings.master_key)
     state.prices = prices.Prices(store, vendor_of=lambda provider_id: state.models.vendor_of(provider_id))
-    state.models = models.Registry(settings, store, state.master_keys, hub=hub, prices=state.prices)
     state.ledger = Ledger(store, state.prices)
+    state.models = models.Registry(
+        settings, store, state.master_keys, hub=hub, prices=state.prices, admit=state.ledger.admit
+    )
     state.limits = state.ledger.limits
     state.generations = generations.Generations(store, state.ledger)
     state.tickets = tickets.Tickets.of(settings.data)

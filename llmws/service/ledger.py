@@ -21,7 +21,6 @@ from typing import Annotated
 
 from ..errors import Forbidden, StoreError
 from ..messages import Message, Usage
-from ..providers.attempts import Attempts
 from ..providers.prices import Price
 from ..store import Store
 from ..store import generations as kept_generations
@@ -82,12 +81,16 @@ class Ledger:
         """
         now, hold = time.time(), Hold(call)
         self._require_price(call.person, call.model, call.provider_id, now)
-        for model in call.provider.model_ids[1:] if isinstance(call.provider, Attempts) else ():
-            self._require_price(call.person, model, None, now)
         if any(one.limit.unit not in ("requests", "parallel") for one in self.limits.binding(call.person, call.model)):
             _estimate(hold, self.prices.find(call.model, call.provider_id, now), now)
         self.limits.reserve(hold, now)
         return hold
+
+    def admit(self, person: Person, model: str) -> None:
+        """Raise why `model` may not step in for another: what `reserve` would, of a call of which nothing is known."""
+        now = time.time()
+        self._require_price(person, model, None, now)
+        self.limits.check(self.limits.binding(person, model), now)
 
     def _require_price(self, person: Person, model: str, provider_id: str | None, at: float) -> None:
         forbidden = any(one.limit.forbid_unpriced for one in self.limits.binding(person, model))

@@ -38,7 +38,7 @@ from .metering import Hold, Receipt
 _BY = ("owner", "groups", "model", "answered_by", "currency")
 # Names come from requests; what is remembered of them must not grow for ever.
 _MOST_REMEMBERED = 10_000
-ONE = Demand(1, 1)
+ONE, SOME = Demand(1, 1), Demand(0, 1)
 
 
 class Limits:
@@ -96,6 +96,12 @@ class Limits:
         if told := [text for allowance in bound if (text := allowance.warning(at))]:
             hold.warnings = tuple(StreamEvent("warning", text=text, data={"code": "soft_limit"}) for text in told)
 
+    def check(self, bound: Iterable[Allowance], at: float) -> None:
+        """Raise the `LimitReached` of the first that has nothing left."""
+        for allowance in bound:
+            counts = allowance.limit.unit in ("requests", "parallel")
+            allowance.check(ONE if counts else SOME, at)
+
     def settle(self, hold: Hold, receipt: Receipt) -> None:
         """Give back what the call held, and count what it used, of who was asked and of who answered."""
         person, usage, bill = receipt.call.person, receipt.usage, receipt.bill
@@ -103,9 +109,11 @@ class Limits:
         self._running.discard(hold)
         taken = dict(hold.taken)
         bound = self.binding(person, receipt.call.model)
-        if receipt.answered_by != receipt.call.model:
-            bound = tuple(dict.fromkeys((*bound, *self.binding(person, receipt.answered_by))))
-        for allowance in bound:
+        stepped_in = [one for one in self.binding(person, receipt.answered_by) if one not in bound]
+        for allowance in stepped_in:
+            if allowance.counts_beginnings:
+                allowance.take(ONE, receipt.at)
+        for allowance in (*bound, *stepped_in):
             used = allowances.used_of(
                 allowance.limit, sums, self._in(allowance.limit, sums.cost, bill.currency or "", receipt.at)
             )

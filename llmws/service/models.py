@@ -27,6 +27,7 @@ from ..providers.attempts import Attempts, Candidate, Cooldowns
 from ..providers.base import Provider
 from ..providers.echo import MODEL as ECHO
 from ..providers.echo import Echo
+from ..providers.key_ring import Key
 from ..providers.prices import Price
 from ..settings import Settings
 from ..store import Store, grants, model_lists
@@ -101,6 +102,7 @@ class Registry:
         hub: whether several people use this service: then the addresses that they type lead to no private network,
             save where an administrator allows it.
         prices: say what models cost; without them all are unpriced.
+        admit: raises why a model may not step in for another now; who is asked for is judged on the metering path.
     """
 
     def __init__(
@@ -111,11 +113,13 @@ class Registry:
         *,
         hub: bool = False,
         prices: PriceList | None = None,
+        admit: Callable[[Person, str], None] = lambda person, model: None,
     ) -> None:
         self.embedded = EmbeddedProvider(settings) if settings.embedded else None
         self.vendors = catalog.load(settings.providers)
         self._filed = _configured(settings.providers, self.vendors)
         self._prices = prices
+        self._admit = admit
         self._store, self._master_keys = store, master_keys
         self._echo = Echo()
         self._sources: dict[str, Source] = {}
@@ -261,15 +265,26 @@ class Registry:
         return (self._sources.get(provider_id) if name else None), name
 
     def _candidate(self, id: str, person: Person) -> Candidate | None:
-        """A model that steps in for another, where `person` may ask it."""
+        """A model that steps in for another, where `person` may ask it; whether a limit lets it, its turn decides."""
         source, name = self._source_of(id)
         if source is not None:
-            return _candidate(source, name) if source.offers(name, person) else None
-        try:
-            chosen = self.choose(id, person)
-        except NotFound:
-            return None
-        return Candidate(id, chosen.provider_id, chosen.provider.name, chosen.model, lambda key: chosen.provider)
+            if not source.offers(name, person):
+                return None
+            candidate = _candidate(source, name)
+        else:
+            try:
+                chosen = self.choose(id, person)
+            except NotFound:
+                return None
+            candidate = Candidate(
+                id, chosen.provider_id, chosen.provider.name, chosen.model, lambda key: chosen.provider
+            )
+
+        def open(key: Key | None) -> Provider:
+            self._admit(person, id)
+            return candidate.open(key)
+
+        return replace(candidate, open=open)
 
     def _served_here(self, person: Person) -> Iterator[Model]:
         now = time.time()

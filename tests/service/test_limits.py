@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from llmws.errors import Forbidden, LimitReached
 from llmws.messages import Message, Parameters, StreamEvent, Timing, Usage
-from llmws.providers.attempts import Attempts, Candidate
 from llmws.providers.base import CompletionRequest, ModelInfo
 from llmws.service import allowances
 from llmws.service.allowances import Allowance, Calendar, Demand, Minute
@@ -247,14 +246,6 @@ async def test_a_model_without_a_price_is_refused_where_costs_are_to_be_known(st
     assert (await ledger.reserve(call(model="another"))).taken == ()
 
 
-async def test_nor_may_one_without_a_price_step_in(store: Store) -> None:
-    ledger = await ledger_of(store, limit("USD", "day", forbid_unpriced=True))
-    chain = Attempts([Candidate(name, "local", name, name, lambda key: Speaker()) for name in ("m", "w/other")])
-    with pytest.raises(Forbidden, match="'w/other' has no price"):
-        await ledger.reserve(replace(call(), provider=chain))
-    await ledger.reserve(replace(call(), provider=Attempts([Candidate("m", "local", "m", "m", lambda key: Speaker())])))
-
-
 async def test_limits_bind_whom_and_what_they_name(store: Store) -> None:
     theirs = limit("requests", "day", hard=0, kind="group", name="guests")
     hers = limit("requests", "day", hard=0, name="ada", model="dear/*")
@@ -427,6 +418,32 @@ async def test_another_currency_counts_by_the_day_s_rate_or_not_at_all(store: St
     assert ledger.limits.allowance(one, "ada").used(time.time()) == 6
 
 
+async def test_who_stepped_in_counts_as_a_beginning_too(store: Store) -> None:
+    dear = limit("requests", "minute", hard=1, model="dear/*")
+    ledger = await ledger_of(store, dear)
+    ledger.admit(ADA, "dear/model")
+    hold = await ledger.reserve(call())
+    ledger.settle(hold, receipt_of(hold, answered_by="dear/model"))
+    with pytest.raises(LimitReached, match="1 requests a minute"):
+        ledger.admit(ADA, "dear/model")
+    ledger.admit(ADA, "m")
+
+
+@pytest.mark.parametrize(
+    ("one", "error"),
+    [
+        (limit("USD", "day", hard=0, model="dear/*"), LimitReached),
+        (limit("tokens", "day", hard=0, model="dear/*"), LimitReached),
+        (limit("parallel", None, hard=0, model="dear/*"), LimitReached),
+        (limit("USD", "month", hard=1e6, model="dear/*", forbid_unpriced=True), Forbidden),
+    ],
+)
+async def test_a_model_does_not_step_in_past_its_limits(store: Store, one: Limit, error: type[Exception]) -> None:
+    ledger = await ledger_of(store, one)
+    with pytest.raises(error):
+        ledger.admit(ADA, "dear/model")
+
+
 # The routes
 
 
@@ -456,6 +473,18 @@ def test_a_program_is_told_429_and_when_to_come_again(service: Running) -> None:
     assert 1 <= int(refused.headers["retry-after"]) <= 61
     assert refused.json()["error"]["code"] == "limit_reached"
     assert "the workspace's limit of 1 requests a minute" in refused.json()["error"]["message"]
+
+
+def test_a_fallback_leads_past_no_limit(service: Running) -> None:
+    service.post("/api/limits", {"kind": "everyone", "model": "echo", "unit": "requests", "period": "day", "hard": 1})
+    # Nothing listens there: whoever may add a provider could so have another asked in its place.
+    way = {"vendor": "compatible", "base_url": "http://127.0.0.1:1/v1", "fallbacks": ["echo"]}
+    service.post("/api/providers", way)
+    body = {"model": "compatible/m", "messages": [{"role": "user", "content": "Hi"}]}
+    assert service.http.post("/v1/chat/completions", json=body).status_code == 200
+    refused = service.http.post("/v1/chat/completions", json=body)
+    assert refused.status_code in (429, 502)
+    assert "limit_reached" in {one["code"] for one in refused.json()["error"]["details"]["tried"]}
 
 
 @pytest.mark.parametrize(
