@@ -28,6 +28,8 @@ LOG = logging.getLogger("llmws.service")
 
 # An answer is kept in memory until it ends. This is some thousand pages; only a model gone wild writes more.
 MAX_CHARACTERS = 4_000_000
+# No call takes so many: who reports more counts wrongly, or would empty a budget of everybody's.
+MAX_TOKENS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,7 @@ class _Meter:
                         self._answered_by = str(event.data.get("answered_by") or self._call.model)
                         continue
                     case "usage":
-                        self._usage = event.usage
+                        self._usage = event.usage if _is_likely(event.usage) else None
                     case "error":
                         self._error = event
                     case "end":
@@ -281,9 +283,8 @@ class _Meter:
         if event.type in self._spoken:
             if self._first_token_s is None:
                 self._first_token_s = now - self._begun
-            said = event.text or str(event.data.get("arguments", ""))
-            self._spoken[event.type].append(said)
-            self._characters += len(said)
+            self._spoken[event.type].append(event.text or str(event.data.get("arguments", "")))
+        self._characters += len(event.text) + sum(len(str(value)) for value in event.data.values())
         if event.type != "reasoning":
             self._reasoned_until(now)
         elif self._reasoning_since is None:
@@ -327,6 +328,14 @@ def estimate_message(message: Message) -> int:
 
 def estimate_messages(messages: Iterable[Message]) -> int:
     return sum(estimate_message(message) for message in messages)
+
+
+def _is_likely(usage: Usage | None) -> bool:
+    """Whether a call can have used so much; more would also be more than a database can add up."""
+    if usage is None:
+        return False
+    read = max(usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens)
+    return max(read, usage.output_tokens, usage.reasoning_tokens) <= MAX_TOKENS
 
 
 def _encodable(event: StreamEvent) -> StreamEvent:

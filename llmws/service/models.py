@@ -280,11 +280,11 @@ class Registry:
                 id, chosen.provider_id, chosen.provider.name, chosen.model, lambda key: chosen.provider
             )
 
-        def open(key: Key | None) -> Provider:
+        def admitted(key: Key | None) -> Provider:
             self._admit(person, id)
             return candidate.open(key)
 
-        return replace(candidate, open=open)
+        return replace(candidate, open=admitted)
 
     def _served_here(self, person: Person) -> Iterator[Model]:
         now = time.time()

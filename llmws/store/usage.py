@@ -13,7 +13,20 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, case, func, insert, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    case,
+    func,
+    insert,
+    literal_column,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from . import tables
@@ -189,7 +202,7 @@ def _hours(
 def _sums_of_hours(by: Sequence[str], first: int | None, last: int | None, owner: str | None) -> Select[Any]:
     columns = tables.usage_hours.c
     keys = [columns[name] for name in by]
-    statement = select(*keys, *(func.sum(columns[name], type_=columns[name].type).label(name) for name in _SUMS))
+    statement = select(*keys, *(_added_up(columns[name]).label(name) for name in _SUMS))
     if first is not None:
         statement = statement.where(columns.hour >= first)
     if last is not None:
@@ -211,8 +224,8 @@ def _sums_of_rows(by: Sequence[str], since: float, until: float, owner: str | No
     keys = [asked[name] for name in by]
     sums = {
         "calls": func.count(),
-        **{name: func.sum(columns[name]) for name in _TOKENS},
-        "cost": func.coalesce(func.sum(columns.cost, type_=columns.cost.type), Decimal(0), type_=columns.cost.type),
+        **{name: _added_up(columns[name]) for name in _TOKENS},
+        "cost": func.coalesce(_added_up(columns.cost), Decimal(0), type_=columns.cost.type),
         "unpriced_calls": func.sum(case((columns.cost.is_(None), 1), else_=0)),
         "estimated_calls": func.sum(case((columns.source == "estimate", 1), else_=0)),
     }
@@ -220,6 +233,12 @@ def _sums_of_rows(by: Sequence[str], since: float, until: float, owner: str | No
     if owner is not None:
         statement = statement.where(columns.owner == owner)
     return statement.group_by(*keys) if keys else statement.having(func.count() > 0)
+
+
+def _added_up(column: Column[Any]) -> ColumnElement[Any]:
+    """The sum of a column, in two: SQLite fails where a sum outgrows eight bytes, and nobody could be told anything."""
+    value, half = type_coerce(column, BigInteger), literal_column(str(2**31), BigInteger)
+    return type_coerce(func.sum(value // half) * half + func.sum(value % half), column.type)
 
 
 def _within(statement: Select[Any], since: float | None, until: float | None) -> Select[Any]:

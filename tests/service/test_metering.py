@@ -184,6 +184,26 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch)
     assert any(event.type == "warning" for event in events)
 
 
+async def test_what_is_said_beside_the_text_counts_for_the_length_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metering, "MAX_CHARACTERS", 20)
+    for event in (
+        StreamEvent("citation", data={"url": "https://example.com/page", "title": "t"}),
+        StreamEvent("reasoning", data={"signature": "x" * 30}),
+        StreamEvent("tool_call", data={"index": 0, "name": "n" * 30}),
+    ):
+        events, receipt = await run(event, event, event, END)
+        assert receipt.finish_reason == "length"
+        assert [each.type for each in events].count(event.type) == 1
+
+
+@pytest.mark.parametrize("kind", ["input", "output", "reasoning", "cache_read", "cache_write", "cache_write_1h"])
+async def test_a_count_that_cannot_be_is_not_believed(kind: str) -> None:
+    told = Usage(**{f"{kind}_tokens": 10**30})
+    _, receipt = await run(TEXT, StreamEvent("usage", usage=told), END)
+    assert receipt.usage.source == "estimate"
+    assert receipt.usage.output_tokens == 3
+
+
 async def test_half_characters_are_replaced() -> None:
     call = StreamEvent("tool_call", data={"index": 0, "arguments": "\udc00"})
     events, _ = await run(StreamEvent("text", text="a\ud83d"), StreamEvent("text", text="\ud83d\ude00"), call, END)

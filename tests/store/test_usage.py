@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,16 @@ async def test_calls_are_listed_newest_first_for_their_owner_only(store: Store) 
     assert (await store.read(usage.page, "eve"))[0] == [mine]
     everyone, _ = await store.read(usage.page, None, since=2.0, until=4.0)
     assert [row.created_at for row in everyone] == [3.0, 2.0]
+
+
+async def test_sums_past_what_a_row_can_hold_can_still_be_told(store: Store) -> None:
+    """A provider that reports what nobody used must not keep a service from starting."""
+    for number in range(4):
+        row = UsageRow("ada", "p", f"p/{number}", "chat", "stop", cost=Decimal(9_000_000), currency="USD")
+        await store.write(usage.add, replace(row, created_at=number * 60.0))
+    for until in (None, 1800.0):
+        totals = await store.read(usage.totals, ("owner",), 0.0, until)
+        assert float(totals["ada",].cost) == pytest.approx(36_000_000)
 
 
 @settings(max_examples=40, deadline=None)
