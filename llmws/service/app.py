@@ -175,5 +175,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         task.cancel()
     await drain(app)
     await asyncio.gather(*tasks, state.adapters.stop(), return_exceptions=True)
+    await state.ledger.stop()
     await state.models.stop()
     await state.identity.aclose()

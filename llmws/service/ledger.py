@@ -72,6 +72,14 @@ class Ledger:
         await self._store.write(kept_generations.interrupt_running, partial(interrupted, self))
         await self.limits.start()
 
+    async def stop(self) -> None:
+        """Keep what is left to be kept."""
+        self._try_again()
+        while self._keeping is not None:
+            await self._keeping
+        if self._later:
+            LOG.error("%d usage rows are lost", len(self._later))
+
     async def reserve(self, call: Call) -> Hold:
         """Hold what the call may use.
 

@@ -210,8 +210,7 @@ async def test_who_stops_waiting_is_counted_all_the_same(store: Store) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    assert ledger._keeping is not None
-    await ledger._keeping
+    await ledger.stop()
     assert len(await everything(store)) == 1
 
 
@@ -234,6 +233,23 @@ async def test_what_a_full_disk_refuses_is_kept_later(store: Store, monkeypatch:
     if ledger._keeping is not None:
         await ledger._keeping
     assert ledger._later == []
+    assert len(await everything(store)) == 1
+
+
+async def test_a_service_that_ends_keeps_what_it_can(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = await opened(store)
+    add_all = usage.add_all
+
+    def refuse(connection: Connection, rows: Sequence[UsageRow]) -> None:
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(usage, "add_all", refuse)
+    with pytest.raises(StoreError):
+        await ledger.keep(UsageRow("ada", "p", "m", "chat", "stop"))
+    await ledger.stop()
+    assert await everything(store) == []
+    monkeypatch.setattr(usage, "add_all", add_all)
+    await ledger.stop()
     assert len(await everything(store)) == 1
 
 
