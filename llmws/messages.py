@@ -298,6 +298,9 @@ def assemble(events: Iterable[StreamEvent]) -> Message:
         match event.type:
             case "start":
                 about["model"] = event.model
+            case "text" | "reasoning" if parts and _joins(parts[-1], event):
+                # What stood between, the rest of a call, belongs to an earlier part.
+                parts[-1] = replace(parts[-1], text=parts[-1].text + event.text)
             case "text" | "reasoning" | "citation" | "warning":
                 parts.append(Part(event.type, event.text, event.data))
             case "tool_call":
@@ -331,11 +334,11 @@ def replay(message: Message) -> list[StreamEvent]:
     return events
 
 
-def _is_mark(event: StreamEvent) -> bool:
+def _is_mark(event: StreamEvent | Part) -> bool:
     return event.type in _DELTAS and not event.text and bool(event.data)
 
 
-def _joins(before: StreamEvent, event: StreamEvent) -> bool:
+def _joins(before: StreamEvent | Part, event: StreamEvent) -> bool:
     if event.type not in _DELTAS or before.type != event.type or before.data != event.data:
         return False
     return not (_is_mark(before) or _is_mark(event))

