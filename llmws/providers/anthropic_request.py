@@ -68,7 +68,7 @@ def translate(request: CompletionRequest, dialect: Dialect) -> tuple[dict[str, A
     if reserved := _RESERVED & set(request.parameters.extra):
         raise invalid(f"The parameter {min(reserved)!r} cannot be set by hand.", "Leave it out.")
     told: list[StreamEvent] = []
-    limit = request.parameters.max_tokens or dialect.max_tokens
+    limit = dialect.max_tokens if request.parameters.max_tokens is None else request.parameters.max_tokens
     body: dict[str, Any] = {"model": request.model, "max_tokens": limit, "stream": True}
     if system := "\n\n".join(message.text for message in request.messages if message.role == "system"):
         body["system"] = system

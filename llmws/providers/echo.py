@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import ProviderError
 from ..messages import StreamEvent, Usage
-from .base import CompletionRequest, ModelInfo, error_event
+from .base import CompletionRequest, ModelInfo, error_event, invalid
 
 MODEL = ModelInfo("echo", "Echo", context=1_000_000, vision=False, tools=True, reasoning=True)
 
@@ -52,11 +52,11 @@ class Script:
         known = [f.name for f in fields(cls)]
         for name, value in extra.items():
             if name not in known:
-                raise _invalid(f"Echo does not know the parameter {name!r}.", f"It knows {', '.join(known)}.")
+                raise invalid(f"Echo does not know the parameter {name!r}.", f"It knows {', '.join(known)}.")
             if name in _AMOUNTS and not (type(value) in _AMOUNTS[name] and value >= 0):
-                raise _invalid(f"Echo's parameter {name} is {value!r}.", "Make it a number from 0 on.")
+                raise invalid(f"Echo's parameter {name} is {value!r}.", "Make it a number from 0 on.")
             if name == "tokens" and not (isinstance(value, list) and all(isinstance(it, str) for it in value)):
-                raise _invalid(f"Echo's parameter tokens is {value!r}.", "Make it a list of texts.")
+                raise invalid(f"Echo's parameter tokens is {value!r}.", "Make it a list of texts.")
         return cls(**extra)
 
     @property
@@ -143,7 +143,3 @@ def _tokens(text: str) -> list[str]:
         ['To', ' be,', '  or']
     """
     return re.findall(r"\s*\S+|\s+$", text)
-
-
-def _invalid(message: str, remedy: str) -> ProviderError:
-    return ProviderError(message, remedy=remedy, code="provider_invalid")
