@@ -241,6 +241,14 @@ class Published:
             price_at = self._matched[key] = self._match(vendor, model)
         return price_at(at)
 
+    def context(self, vendor: str, model: str) -> int | None:
+        """How many tokens a model reads, as the package knows it; None where it does not."""
+        if vendor not in self._elsewhere:
+            return None
+        providers = _providers()
+        found = providers[self._elsewhere[vendor]].find_model(model, all_providers=list(providers.values()))
+        return found.context_window if found is not None else None
+
     def load(self) -> None:
         """Read what takes a second to read; else the first who asks for such a price waits for it."""
         _providers()

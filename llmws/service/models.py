@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from ..addresses import AddressPolicy
 from ..errors import NotFound, ProviderError, SettingsError
 from ..outbound import new_client
-from ..providers import catalog
+from ..providers import catalog, known_models
 from ..providers.attempts import Attempts, Candidate, Cooldowns
 from ..providers.base import Provider
 from ..providers.echo import MODEL as ECHO
@@ -91,6 +91,8 @@ class PriceList(Protocol):
     """What is asked of prices (`prices.Prices`)."""
 
     def find(self, model: str, provider_id: str | None = None) -> Price | None: ...
+
+    def context(self, vendor: str, model: str) -> int | None: ...
 
     async def warm(self, vendors: Iterable[str]) -> None: ...
 
@@ -165,13 +167,17 @@ class Registry:
                 if name in self._sources:
                     self._sources[name].update(setup)
                 else:
-                    self._sources[name] = Source(setup, self.connect, self._keep, self._notes.park)
+                    self._sources[name] = Source(setup, self.connect, self._keep, self._notes.park, self._catalogue)
         if self._prices is not None:
             self._warming = asyncio.create_task(self._prices.warm({self.vendor_of(name) for name in self._sources}))
 
     def price_of(self, model: str, provider_id: str) -> Price | None:
         """What a model of a provider costs; None where it is unpriced."""
         return self._prices.find(model, provider_id) if self._prices is not None else None
+
+    def _catalogue(self, vendor: str, model: str) -> Mapping[str, bool | int]:
+        context = self._prices.context(vendor, model) if self._prices is not None else None
+        return known_models.known(vendor, model) | ({"context": context} if context else {})
 
     def vendor_of(self, provider_id: str) -> str:
         """Of which vendor a provider is; of what is none, the same."""

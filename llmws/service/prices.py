@@ -68,6 +68,10 @@ class Prices:
         provider_id = provider_id or provider_of(model)
         return self._published.find(self._vendor_of(provider_id), model.removeprefix(f"{provider_id}/"), at)
 
+    def context(self, vendor: str, model: str) -> int | None:
+        """How many tokens a vendor's model reads, where that is published with its price."""
+        return self._published.context(vendor, model)
+
 
 def provider_of(model: str) -> str:
     """The provider of a model, by the id that the workspace gives it.

@@ -262,6 +262,8 @@ def checked_address(given: str | None, vendor: Vendor, registry: Registry) -> st
     kept_url = None if url == vendor.base_url else url
     if not url:
         raise InvalidRequest(f"{vendor.name} has no address of its own.", remedy="Give its `base_url`.")
+    if "?" in url or "#" in url:
+        raise InvalidRequest("There is a `?` or a `#` in the address.", remedy="Leave out what begins there.")
     if not is_address(url):
         raise InvalidRequest(
             "This is not the address of a model server.",
@@ -270,8 +272,6 @@ def checked_address(given: str | None, vendor: Vendor, registry: Registry) -> st
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:
         raise InvalidRequest("There is a name or a password in the address.", remedy="Leave it out: give a `key`.")
-    if parts.query or parts.fragment:
-        raise InvalidRequest("There is a `?` or a `#` in the address.", remedy="Leave out what begins there.")
     host = parts.hostname or ""
     local = host == "localhost" or host.endswith(".localhost")
     at = "127.0.0.1" if local else str(literal(host) or "")

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..errors import Error, MasterKeyError, ProviderError
+from ..providers import known_models
 from ..providers.base import ModelInfo, Provider
 from ..providers.key_ring import Key, KeyRing, OnParked
 from ..store.capabilities import Capability
@@ -62,6 +63,7 @@ class Source:
             where these are not enough.
         keep: keeps a list.
         on_parked: keeps that a key was refused.
+        catalogue: says what is known of a vendor's model.
 
     Attributes:
         ring: its keys, of which each call takes one; None where it has none.
@@ -75,6 +77,7 @@ class Source:
         connect: Callable[[Row, str | None], Provider],
         keep: Callable[[ModelList], Awaitable[None]],
         on_parked: OnParked,
+        catalogue: Callable[[str, str], Mapping[str, Any]] = known_models.known,
     ) -> None:
         self.setup = setup
         self.ring: KeyRing | None = None
@@ -85,6 +88,7 @@ class Source:
         self._models: Mapping[str, ModelInfo] | None = None
         self._keep = keep
         self._on_parked = on_parked
+        self._catalogue = catalogue
         self._opened: dict[str | None, Provider] = {}
         self._asked: float | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -154,7 +158,8 @@ class Source:
     def known(self, info: ModelInfo) -> list[Known]:
         """What is known of a listed model, with who says so."""
         kept = (one for one in self.setup.capabilities if one.model == info.id)
-        return capabilities.merged(info, self.listed_at, kept)
+        catalogue = self._catalogue(self.setup.row.vendor, info.id)
+        return capabilities.merged(info, self.listed_at, kept, catalogue, known_models.checked_at())
 
     def offered_to(self, person: Person) -> list[ModelInfo]:
         """Those of `models` that `person` may ask."""

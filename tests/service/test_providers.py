@@ -365,3 +365,19 @@ def test_another_model_steps_in_and_the_answer_says_so(service: Running, vendor:
     assert "spare/m answers instead of first/m" in warning.text
     change(service, "spare", enabled=False)
     assert ask(service, "first/m").json()["choices"][0]["message"]["content"] == "Hello"
+
+
+def test_what_the_provider_does_not_tell_the_catalogue_may_know(service: Running, vendor: VendorServer) -> None:
+    vendor.models = ["claude-sonnet-4-5", "my-own"]
+    add(service, vendor, of="openrouter", id="lab")
+    add(service, vendor, of="deepseek")
+    vendor.models = ["deepseek-reasoner"]
+    service.post("/api/providers/deepseek/sync")
+    [model] = service.get("/api/providers/deepseek/models")["items"]
+    said = {one["name"]: (one["value"], one["source"], one["checked_at"]) for one in model["capabilities"]}
+    assert said["reasoning"][:2] == (True, "catalogue")
+    assert said["reasoning"][2] < model["capabilities"][0]["checked_at"]
+    assert said["context"][:2] == (4096, "provider")
+    assert models(service)["deepseek/deepseek-reasoner"]["reasoning"] is True
+    wait_for(lambda: "lab/my-own" in models(service), "the other's list")
+    assert models(service)["lab/my-own"]["reasoning"] is None
