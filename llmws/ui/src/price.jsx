@@ -19,8 +19,10 @@ function details(price) {
   const setter = setBy(price);
   const source = setter ? t("source_price", { name: setter }) : price.source;
   const from = price.valid_from && t("price_from", { when: price.valid_from });
+  const read = price.checked && t("price_checked", { when: price.checked });
+  const teller = price.second_hand && t("price_second_hand", { name: price.second_hand });
   const more = [price.tiers?.length && t("price_tiers"), price.hours?.length && t("price_hours")];
-  return [said("cache_read"), said("cache_write"), ...more, source, from].filter(Boolean).join(" · ");
+  return [said("cache_read"), said("cache_write"), ...more, source, read, teller, from].filter(Boolean).join(" · ");
 }
 
 function Form({ model, provider, page, onClose }) {

@@ -4,30 +4,36 @@ import { count, exactTime, relativeTime, short } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { Price } from "./price.jsx";
 import { has, t } from "./provider-strings.js";
-import { capability, ownName } from "./providers.js";
+import { ABILITIES, capability, ownName } from "./providers.js";
 
-const MARKS = ["vision", "tools", "reasoning", "json_schema", "embeddings"];
 /** As many rows as are shown at once; some providers have hundreds. */
 const ROWS = 60;
 
 const nameOf = (name) => (has(`can_${name}`) ? t(`can_${name}`) : name);
 
-/** Where it is known from, and since when. */
-function origin({ source, checked_at }) {
+/** Where it is known from, since when, and what a probe saw. */
+function origin({ source, checked_at, evidence }) {
   const from = has(`source_${source}`) ? t(`source_${source}`) : source;
-  return checked_at ? `${from}, ${relativeTime(checked_at)} (${exactTime(checked_at)})` : from;
+  const when = checked_at ? `${from}, ${relativeTime(checked_at)} (${exactTime(checked_at)})` : from;
+  return evidence ? `${when}\n${evidence}` : when;
 }
 
 function Marks({ model }) {
-  const known = MARKS.map((name) => capability(model, name)).filter((one) => one?.value);
+  const known = ABILITIES.map((name) => capability(model, name)).filter(Boolean);
+  const unable = known.filter((one) => !one.value);
   return (
-    <span class="lw-marks">
-      {known.map((one) => (
-        <span key={one.name} class="lw-tag" data-source={one.source} title={`${nameOf(one.name)}: ${origin(one)}`}>
-          {one.source === "probe" && <Icon name="check" />}
-          {nameOf(one.name)}
-        </span>
-      ))}
+    <span
+      class="lw-marks"
+      title={unable.map((one) => `${t("cannot", { name: nameOf(one.name) })}: ${origin(one)}`).join("\n")}
+    >
+      {known
+        .filter((one) => one.value)
+        .map((one) => (
+          <span key={one.name} class="lw-tag" data-source={one.source} title={`${nameOf(one.name)}: ${origin(one)}`}>
+            {one.source === "probe" && <Icon name="check" />}
+            {nameOf(one.name)}
+          </span>
+        ))}
     </span>
   );
 }
@@ -89,7 +95,7 @@ function Model({ model, provider, page }) {
 }
 
 function Filters({ models, query, wanted }) {
-  const there = MARKS.filter((name) => models.some((model) => capability(model, name)?.value));
+  const there = ABILITIES.filter((name) => models.some((model) => capability(model, name)?.value));
   const toggle = (name) => {
     const chosen = new Set(wanted.value);
     if (!chosen.delete(name)) chosen.add(name);

@@ -9,6 +9,9 @@ import { Attached } from "./attached.js";
 import { randomId, recall, remember } from "./page.js";
 import { t } from "./provider-strings.js";
 
+/** What a model can do beside text, as far as it can be told. */
+export const ABILITIES = ["vision", "tools", "reasoning", "json_schema", "embeddings"];
+
 const TABS = ["providers", "usage", "limits"];
 
 /** "off", "failed", "parked", "ready" or "unknown", and what to say of it. */
@@ -220,7 +223,7 @@ export class Providers extends Attached {
       this.adding.value = null;
       this.#take(shown);
     });
-    this.toast({ text: t("added", { name: shown.provider.name }), remedy: warnings.join(" ") });
+    if (warnings.length) this.toast({ text: t("added", { name: shown.provider.name }), remedy: warnings.join(" ") });
   }
 
   change(provider, changes) {
@@ -257,7 +260,18 @@ export class Providers extends Attached {
 
   probe(provider, model) {
     const values = { id: provider.id, model: model.id };
-    return this.wait(`probe:${model.id}`, "probe", values, ({ models }) => this.#takeModels(provider, models));
+    return this.wait(`probe:${model.id}`, "probe", values, ({ models }) => {
+      this.#takeModels(provider, models);
+      const found = models.find((one) => one.id === model.id);
+      if (found) this.toast({ text: this.#abilities(ownName(provider, model), found) });
+    });
+  }
+
+  /** What a probe found, in a sentence. */
+  #abilities(name, model) {
+    const able = ABILITIES.filter((ability) => capability(model, ability)?.value);
+    const list = able.map((ability) => t(`can_${ability}`)).join(t("comma"));
+    return list ? t("probed", { name, list }) : t("probed_none", { name });
   }
 
   /** Offer a model, or no longer: the patterns of those that are offered become the models' own names. */

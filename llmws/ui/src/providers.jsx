@@ -12,6 +12,7 @@ import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { UsageView } from "./usage.jsx";
 import "./sheet.css";
 import "./providers.css";
+import "./report.css";
 
 function Tabs({ page }) {
   const tabs = ["providers", "usage", "limits"].filter((tab) => tab !== "providers" || page.may("configure"));

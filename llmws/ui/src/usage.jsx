@@ -104,6 +104,7 @@ function cost(row, currency) {
 
 function Row({ row, by, currencies, hasUnpriced }) {
   const reasoning = row.reasoning_tokens ? t("tokens_reasoning", { n: count(row.reasoning_tokens) }) : undefined;
+  const about = row.estimated_calls ? "≈ " : "";
   const cached = row.cache_read_tokens ? t("tokens_cached", { n: count(row.cache_read_tokens) }) : undefined;
   return (
     <tr>
@@ -113,8 +114,8 @@ function Row({ row, by, currencies, hasUnpriced }) {
       <td title={row.estimated_calls ? t("calls_estimated", { n: count(row.estimated_calls) }) : undefined}>
         {count(row.calls)}
       </td>
-      <td title={cached}>{count(row.input_tokens)}</td>
-      <td title={reasoning}>{count(row.output_tokens)}</td>
+      <td title={cached}>{about + count(row.input_tokens)}</td>
+      <td title={reasoning}>{about + count(row.output_tokens)}</td>
       {currencies.map((currency) => (
         <td key={currency}>{cost(row, currency)}</td>
       ))}
