@@ -165,8 +165,9 @@ class EventStream:
         return "\n".join(line for line in lines if not line.startswith(":"))
 
     async def events(self) -> AsyncGenerator[ServerSentEvent, None]:
-        held, pending = "", 0
-        begun: list[str] = []
+        pending, carried = 0, ""
+        line: list[str] = []  # what has come of a line
+        block: list[str] = []  # the lines of an event that has not ended: none is looked through twice
         async with aclosing(cast(AsyncGenerator[str, None], self._response.aiter_text())) as source:
             async for text in source:
                 pending += len(text)
@@ -174,36 +175,39 @@ class EventStream:
                     raise TooLarge(f"more than {self._limit // MEBIBYTE} MiB without an event")
                 if self._texts is not None:
                     self._texts.append(text)
-                begun.append(text)
-                if "\n" not in text and "\r" not in text:
-                    continue  # a long line in small pieces is not looked through again with each of them
-                held, begun = _with_line_feeds(held + "".join(begun)), []
-                *blocks, held = held.split("\n\n")
-                for block in blocks:
-                    if (event := _event(block)) is not None:
+                if carried or "\r" in text:
+                    text, carried = _with_line_feeds(carried + text)
+                begun, *rest = text.split("\n")
+                line.append(begun)
+                if not rest:
+                    continue
+                ended, line = ["".join(line), *rest[:-1]], [rest[-1]]
+                for one in ended:
+                    if one:
+                        block.append(one)
+                        continue
+                    event, block = _event(block), []
+                    if event is not None:
                         self._texts, pending = None, 0
                         yield event
-        held += "".join(begun)
-        if (event := _event(_with_line_feeds(held + "\n"))) is not None:
+        if (event := _event([*block, "".join(line)])) is not None:
             self._texts = None
             yield event
 
 
-def _with_line_feeds(text: str) -> str:
-    """`text` with one kind of line end; a carriage return at the very end may be half of one, and stays."""
-    if "\r" not in text:
-        return text
+def _with_line_feeds(text: str) -> tuple[str, str]:
+    """`text` with one kind of line end, and a carriage return at its very end, which may be half of one."""
     whole, last = (text[:-1], "\r") if text.endswith("\r") else (text, "")
-    return whole.replace("\r\n", "\n").replace("\r", "\n") + last
+    return whole.replace("\r\n", "\n").replace("\r", "\n"), last
 
 
-def _event(block: str) -> ServerSentEvent | None:
-    """The event that the lines of `block` make, by https://html.spec.whatwg.org/multipage/server-sent-events.html."""
-    if block.startswith("data: ") and "\n" not in block:
-        return ServerSentEvent("", "message", block[6:])
+def _event(lines: list[str]) -> ServerSentEvent | None:
+    """The event that `lines` make, by https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    if len(lines) == 1 and lines[0].startswith("data: "):
+        return ServerSentEvent("", "message", lines[0][6:])
     data: list[str] = []
     told = {"id": "", "event": ""}
-    for line in block.split("\n"):
+    for line in lines:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "data":

@@ -21,7 +21,7 @@ from llmws.messages import Message, StreamEvent, assemble
 from llmws.providers.base import Embedder, Provider
 
 from .conftest import DONE, LIMIT_S, Upstream, ask, chunk, happened, line
-from .recorded import ASKED, KEY, OPEN
+from .recorded import ASKED, KEY, OPEN, provider_of
 
 MEBIBYTE = 1 << 20
 TEXT = "Hé, 世界 👋"
@@ -276,6 +276,15 @@ async def test_bytes_that_say_nothing_are_a_failure(
     assert len(json.dumps(told.error)) < 4_000
     with pytest.raises(ProviderError):
         await provider.models()
+
+
+@every_wire
+async def test_who_never_ends_an_event_takes_no_more_time_for_each_line(wire: str) -> None:
+    """A hundred thousand lines, each alone: looked through again with each of them, they would take hours."""
+    pieces = [b"data: x\n"] * 100_000
+    with contextlib.suppress(ProviderError):
+        async for _ in provider_of(wire, pieces).stream(ask()):
+            continue
 
 
 @pytest.mark.parametrize("begun", [False, True])
