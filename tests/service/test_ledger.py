@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from llmws.errors import ProviderError, StoreError
 from llmws.messages import Message, Parameters, StreamEvent, Usage
+from llmws.providers.attempts import Attempts, Candidate, Patience
 from llmws.providers.base import CompletionRequest, ModelInfo
 from llmws.service.identity import Person
 from llmws.service.ledger import Ledger
@@ -47,11 +48,13 @@ class Whimsical:
     random: random.Random
     reported: list[Usage] = field(default_factory=list)
     name: str = "Whimsical"
+    asked: int = 0
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[StreamEvent, None]:
         fate = self.random.choice(
             ["answer", "answer", "refuse", "break", "error", "endless", "silent", "silently late"]
         )
+        self.asked += 1
         if fate == "refuse":
             raise ProviderError("Too busy.", code="provider_overloaded", retryable=True)
         yield StreamEvent("start", model=request.model, data={"answered_by": "w/second"} if fate == "answer" else {})
@@ -104,6 +107,10 @@ async def test_hundreds_at_once_come_to_what_was_reported(store: Store) -> None:
     ledger = await opened(store)
     chance = random.Random(7)
     provider = Whimsical(chance)
+    # What is refused is asked again, twice at most.
+    patient = Attempts(
+        [Candidate("w/first", "w", "W", "m", lambda key: provider)], patience=Patience(first_pause_s=0.001)
+    )
     receipts: list[Receipt] = []
 
     async def settle(receipt: Receipt, tail: list[StreamEvent]) -> list[StreamEvent]:
@@ -115,7 +122,7 @@ async def test_hundreds_at_once_come_to_what_was_reported(store: Store) -> None:
     async def one(number: int) -> None:
         request = CompletionRequest("m", (Message.user("?" * number),), Parameters(max_tokens=100))
         model = "w/unpriced" if number % 7 == 0 else "w/first"
-        call = Call(PEOPLE[number % 2], model, "w", provider, request)
+        call = Call(PEOPLE[number % 2], model, "w", patient, request)
         task = asyncio.create_task(metered(call, ledger, lambda event: None, settle))
         done, _ = await asyncio.wait({task}, timeout=chance.random() / 10)
         if not done:
@@ -131,6 +138,7 @@ async def test_hundreds_at_once_come_to_what_was_reported(store: Store) -> None:
     assert {receipt.finish_reason for receipt in sent} == {"stop", "error", "cancelled"}
     if ledger._keeping is not None:
         await ledger._keeping
+    assert provider.asked > len(sent), "some were to be asked again"
     rows = await everything(store)
     assert len(rows) == len(sent)
     assert sorted(receipt.at for receipt in sent) == sorted(row.created_at for row in rows)
