@@ -11,19 +11,20 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import with_config
 
-from ..errors import Error, ProviderError, from_dict
+from ..errors import Conflict, Error, NotFound, ProviderError, from_dict
 from ..http import HTTPError, failure
 from ..messages import Message, Parameters
 from ..providers.base import CompletionRequest, ModelInfo, Provider
+from ..providers.catalog import Vendor
 from ..providers.key_ring import Key
 from ..store import provider_keys as kept_keys
+from ..store import providers as kept
 from ..store.providers import Provider as Row
 from .access import Configurer
 from .bodies import STRICT, Name
@@ -31,11 +32,12 @@ from .here import TheStore
 from .identity import Person
 from .ledger import Ledger, TheLedger
 from .metering import Call, Origin
-from .models import TheRegistry
+from .models import Registry, TheRegistry
 from .probes import PURPOSE, said
 from .provider_access import AskedProvider, manages
 from .provider_keys import checked
 from .providers import NewProvider, checked_address, said_of, vendor_of
+from .sources import is_among
 
 LIST_S, ANSWER_S = 15.0, 30.0
 # Whoever names no model has one asked that answers chats, as far as its name tells.
@@ -92,11 +94,9 @@ async def try_out(trial: Trial, person: Configurer, registry: TheRegistry, ledge
     vendor = vendor_of(trial.vendor, registry)
     address = checked_address(trial.base_url, vendor, registry)
     key = checked(trial.key) if trial.key is not None else None
-    now = time.time()
-    row = Row(
-        trial.id or vendor.id, "", person.name, trial.name or vendor.name, vendor.id, address, (), (), True, now, now
-    )
-    testing = _Test(person, ledger, row, trial.only, vendor.needs_key)
+    now, counted_as = time.time(), _id_of(trial, vendor, person, registry)
+    row = Row(counted_as, "", person.name, trial.name or vendor.name, vendor.id, address, (), (), True, now, now)
+    testing = _Test(person, ledger, row, partial(is_among, only=trial.only), vendor.needs_key)
     verdict, _ = await testing.of(lambda: registry.connect(row, key), trial.model, keyed=key is not None)
     return {**asdict(verdict), "warnings": said_of(key, address, vendor, registry)}
 
@@ -105,11 +105,17 @@ async def try_out(trial: Trial, person: Configurer, registry: TheRegistry, ledge
 async def try_again(
     found: AskedProvider, registry: TheRegistry, store: TheStore, ledger: TheLedger, asked: Again | None = None
 ) -> dict[str, Any]:
-    """Whether a provider answers, with each of its keys; one that it accepts again is no longer parked."""
+    """Whether a provider answers, with each of its keys; one that it accepts again is no longer parked.
+
+    Who does not own it may have asked what they may ask anyway.
+    """
     source, person = found
     row, model = found.row, asked.model if asked is not None else None
+    offers = source.is_offered if row.owner == person.name else partial(source.offers, person=person)
+    if model is not None and row.owner != person.name and not offers(model):
+        raise NotFound(f"There is no model {f'{row.id}/{model}'!r}.", remedy="See client.models() for those there are.")
     vendor = registry.vendors.get(row.vendor)
-    testing = _Test(person, ledger, row, row.only, vendor is not None and vendor.needs_key)
+    testing = _Test(person, ledger, row, offers, vendor is not None and vendor.needs_key)
     verdicts: list[tuple[Key | None, Verdict]] = []
     for key in source.setup.keys or (None,):
         verdict, problem = await testing.of(partial(source.open, key), model, keyed=key is not None)
@@ -127,19 +133,27 @@ async def try_again(
     return asdict(verdict)
 
 
+def _id_of(trial: Trial, vendor: Vendor, person: Person, registry: Registry) -> str:
+    """Under which id the call is counted: never another's, whose budget and figures a strange server could spoil."""
+    others = {source.id for source in registry.sources() if source.setup.row.owner != person.name} | registry.reserved
+    if trial.id in others:
+        raise Conflict(f"There already is a provider {trial.id!r}.", remedy="Choose another id.")
+    return trial.id or kept.free_id(vendor.id, others)
+
+
 class _Test:
     """Tries one provider for one person.
 
     Args:
-        only: patterns of the models that it offers.
+        offers: whether one of its models may be asked.
         asks: whether a model is asked for a word where none is named.
     """
 
-    def __init__(self, person: Person, ledger: Ledger, row: Row, only: Sequence[str], asks: bool) -> None:
+    def __init__(self, person: Person, ledger: Ledger, row: Row, offers: Callable[[str], bool], asks: bool) -> None:
         self._person = person
         self._ledger = ledger
         self._row = row
-        self._only = only
+        self._offers = offers
         self._asks = asks
 
     async def of(self, open: Callable[[], Provider], model: str | None, *, keyed: bool) -> tuple[Verdict, Error | None]:
@@ -171,10 +185,8 @@ class _Test:
     def _some(self, listed: Sequence[ModelInfo]) -> str | None:
         if not self._asks:
             return None
-        ids = [info.id for info in listed if not info.embeddings]
-        offered = [one for one in ids if not self._only or any(fnmatchcase(one, pattern) for pattern in self._only)]
-        chatty = (one for one in offered if _NO_CHAT.search(one.lower()) is None)
-        return next(chatty, None)
+        offered = (info.id for info in listed if not info.embeddings and self._offers(info.id))
+        return next((one for one in offered if _NO_CHAT.search(one.lower()) is None), None)
 
     async def _ask(self, provider: Provider, model: str) -> Error | None:
         """Ask `model` for a word; what went wrong, if anything did."""

@@ -169,11 +169,14 @@ async def show(found: SeenProvider) -> dict[str, Any]:
 async def change(
     changes: Changes, found: ManagedProvider, models: TheModels, registry: TheRegistry, store: TheStore
 ) -> dict[str, Any]:
-    """Change what is given; its address only by its owner, since the keys go there."""
+    """Change what is given; others than its owner may only switch it off and on, for its keys are the owner's."""
     given = {name: value for name, value in vars(changes).items() if value is not None}
+    if found.row.owner != found.person.name and given.keys() - {"enabled"}:
+        raise Forbidden(
+            f"{found.row.name} belongs to {found.row.owner}, and can only be switched off.",
+            remedy=f"Ask {found.row.owner} to change it.",
+        )
     if changes.base_url is not None:
-        if found.row.owner != found.person.name:
-            raise Forbidden("Keys of others go to this address.", remedy=f"Ask {found.row.owner} to change it.")
         vendor = vendor_of(found.row.vendor, registry)
         given["base_url"] = checked_address(changes.base_url, vendor, registry)
     _check_fallbacks(changes.fallbacks or (), models)

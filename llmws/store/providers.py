@@ -74,7 +74,7 @@ def create(
     others = {*connection.scalars(select(columns.id)), *taken}
     if id in others:
         raise Conflict(f"There already is a provider {id!r}.", remedy="Choose another id.")
-    chosen = id or _free(vendor, others)
+    chosen = id or free_id(vendor, others)
     now = time.time()
     made = Provider(
         chosen, creation_id, owner, name, vendor, base_url, tuple(only), tuple(fallbacks), enabled, now, now
@@ -125,7 +125,8 @@ def remove(connection: Connection, id: str) -> None:
     connection.execute(delete(tables.providers).where(tables.providers.c.id == id))
 
 
-def _free(vendor: str, others: Collection[str]) -> str:
+def free_id(vendor: str, others: Collection[str]) -> str:
+    """The vendor's own id, with a number behind it where that is one of `others`."""
     numbered = (f"{vendor}-{number}" for number in count(2))
     return vendor if vendor not in others else next(name for name in numbered if name not in others)
 

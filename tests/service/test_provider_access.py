@@ -49,9 +49,9 @@ def call(service: Running, token: str, method: str, path: str, body: Any = None)
     return service.http.request(method, f"/api{path}", json=body, headers=by(token))
 
 
-def add(service: Running, token: str, vendor: VendorServer, **more: Any) -> dict[str, Any]:
+def add(service: Running, token: str, vendor: VendorServer, of: str = "compatible", **more: Any) -> dict[str, Any]:
     """A provider of the token's person, once it has listed its models."""
-    body = {"vendor": "compatible", "base_url": vendor.url, "key": "sk-good-1", **more}
+    body = {"vendor": of, "base_url": vendor.url, "key": "sk-good-1", **more}
     added = call(service, token, "POST", "/providers", body)
     assert added.status_code == 201, added.text
     synced: dict[str, Any] = call(service, token, "POST", f"/providers/{added.json()['id']}/sync").json()
@@ -146,7 +146,8 @@ def test_an_administrator_switches_off_and_removes_what_is_not_theirs_and_spends
     assert (seen["owner"], seen["mine"], len(seen["keys"])) == ("rosa", False, 1)
     assert call(service, "o", "GET", "/providers?everyone=1").json()["items"] == []
     # Neither do they lead somebody's key to a server of their own, nor give away somebody's money.
-    assert status(service, "a", "PATCH", "/providers/compatible", {"base_url": "http://127.0.0.1:1/v1"}) == 403
+    for change in ({"base_url": "http://127.0.0.1:1/v1"}, {"only": []}, {"fallbacks": ["echo"]}, {"name": "x"}):
+        assert status(service, "a", "PATCH", "/providers/compatible", {**change, "enabled": False}) == 403
     assert status(service, "a", "PUT", "/providers/compatible/grants/person/ann") == 403
     assert status(service, "a", "PUT", "/models/compatible/m/grants/person/ann") == 404
     assert status(service, "a", "POST", "/providers/compatible/keys", {"key": "sk-2"}) == 403
@@ -154,6 +155,30 @@ def test_an_administrator_switches_off_and_removes_what_is_not_theirs_and_spends
     assert offered(service, "r") == set()
     assert status(service, "a", "DELETE", "/providers/compatible") == 204
     assert call(service, "r", "GET", "/providers").json()["items"] == []
+
+
+def test_a_test_asks_nothing_that_the_person_may_not(service: Running, vendor: VendorServer) -> None:
+    add(service, "a", vendor, of="deepseek")
+    assert status(service, "a", "PUT", "/models/deepseek/m-large/grants/person/otto") == 200
+    vendor.asked.clear()
+    assert status(service, "o", "POST", "/providers/deepseek/test", {"model": "m"}) == 404
+    # Carl sees every provider, and spends of others' nothing.
+    assert status(service, "c", "POST", "/providers/deepseek/test", {"model": "m"}) == 404
+    assert call(service, "c", "POST", "/providers/deepseek/test").json()["code"] == "ok"
+    assert vendor.asked_with() == []
+    assert call(service, "o", "POST", "/providers/deepseek/test").json()["code"] == "ok"
+    assert [body["model"] for path, _, body in vendor.asked if path == "/chat/completions"] == ["m-large"]
+
+
+def test_a_server_that_is_tried_counts_as_nobody_else_s(service: Running, vendor: VendorServer) -> None:
+    """It says itself what was used, and the figures and limits of a provider are not its to fill."""
+    add(service, "a", vendor, of="deepseek")
+    body = {"vendor": "deepseek", "base_url": vendor.url, "key": "sk-good-1"}
+    for taken in ("deepseek", "echo"):
+        assert status(service, "r", "POST", "/providers/test", {**body, "id": taken}) == 409
+    assert call(service, "r", "POST", "/providers/test", body).json()["code"] == "ok"
+    used = call(service, "r", "GET", "/usage/calls").json()["items"]
+    assert [(row["provider"], row["model"]) for row in used] == [("deepseek-2", "deepseek-2/m")]
 
 
 def test_a_fallback_is_asked_only_by_those_who_may(service: Running, vendor: VendorServer) -> None:
