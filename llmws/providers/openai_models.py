@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .base import ModelInfo
-from .untrusted import dict_of, dicts_of, number_of
+from .untrusted import dict_of, dicts_of, number_of, text_of
 from .wire import Server
 
 
@@ -17,7 +17,7 @@ async def models(server: Server) -> list[ModelInfo]:
         listed = listed.get("data", listed.get("models"))
     if not isinstance(listed, list):
         raise server.failures.unreadable()
-    return [_model(row) for row in dicts_of(listed) if isinstance(row.get("id"), str)]
+    return [_model(row) for row in dicts_of(listed) if text_of(row, "id")]
 
 
 def _model(row: Mapping[str, Any]) -> ModelInfo:

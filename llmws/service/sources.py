@@ -32,6 +32,8 @@ LOG = logging.getLogger("llmws.service")
 
 # A list is asked for anew when somebody looks and it is older; a provider has so long to answer.
 FRESH_S, LIMIT_S = 60.0, 15.0
+# With the provider's id in front, an id has room in a row of usage.
+MOST_MODELS, LONGEST_ID = 10_000, 190
 
 _FIELDS = {field.name for field in fields(ModelInfo)}
 
@@ -126,8 +128,7 @@ class Source:
 
     def is_offered(self, model: str) -> bool:
         """Whether the provider's owner lets `model` be asked at all."""
-        only = self.setup.row.only
-        return not only or any(fnmatchcase(model, pattern) for pattern in only)
+        return is_among(model, self.setup.row.only)
 
     # What it lists
 
@@ -171,7 +172,7 @@ class Source:
                 listed = await self._list()
             self.problem, now = None, time.time()
             self._take_list(listed, now)
-            await self._keep(ModelList(self.id, tuple(asdict(info) for info in listed), now))
+            await self._keep(ModelList(self.id, tuple(asdict(info) for info in self.listed), now))
         except TimeoutError:
             self.problem = _too_slow(self.name)
         except Error as problem:
@@ -185,7 +186,7 @@ class Source:
                 self._asked, self._asking = time.monotonic(), None
 
     def _take_list(self, listed: Sequence[ModelInfo], at: float) -> None:
-        self.listed, self.listed_at, self._models = listed, at, None
+        self.listed, self.listed_at, self._models = _usable(listed), at, None
 
     async def _list(self) -> Sequence[ModelInfo]:
         refused: set[str] = set()
@@ -250,6 +251,16 @@ class Source:
             self.ring.last_used_at.update(used)
 
 
+def is_among(model: str, only: Sequence[str]) -> bool:
+    """Whether `model` fits one of the patterns; of no pattern all do.
+
+    Example:
+        >>> is_among("gpt-4o", ["gpt-*"]), is_among("o3", ["gpt-*"]), is_among("o3", [])
+        (True, False, True)
+    """
+    return not only or any(fnmatchcase(model, pattern) for pattern in only)
+
+
 def setup_of(row: Row, key_rows: Iterable[ProviderKey], decrypt: Callable[[ProviderKey], str], **more: Any) -> Setup:
     """The setup of `row` with those of its keys that can be read."""
     rows, readable, unreadable = tuple(key_rows), [], None
@@ -270,6 +281,17 @@ def _way(setup: Setup) -> object:
     """All that decides how the provider is reached."""
     row = setup.row
     return row.vendor, row.base_url, row.name, [key.value for key in setup.keys], setup.unreadable is None
+
+
+def _usable(listed: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """The models that can be typed, shown and kept, each once: a server may list anything, and as much as it likes."""
+    found: dict[str, ModelInfo] = {}
+    for info in listed[:MOST_MODELS]:
+        if info.id.isprintable() and 0 < len(info.id) <= LONGEST_ID:
+            name = info.name if info.name.isprintable() and len(info.name) <= LONGEST_ID else info.id
+            base = info.base if info.base is not None and info.base.isprintable() else None
+            found.setdefault(info.id, replace(info, name=name, base=base))
+    return list(found.values())
 
 
 def _too_slow(name: str) -> ProviderError:

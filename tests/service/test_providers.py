@@ -221,6 +221,17 @@ def test_what_a_person_knows_better_goes_before_what_the_provider_says(service: 
 # Lists
 
 
+def test_of_a_list_only_what_can_be_used_is_taken(
+    service: Running, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "MOST_MODELS", 7)
+    vendor.models = ["m", "m", "", "a\x00b", "half \ud800", "turned \u202e", "x" * 300, "<b>/x y", "one too many"]
+    add(service, vendor)
+    service.post("/api/providers/compatible/sync")
+    assert set(models(service)) == {"compatible/m", "compatible/<b>/x y"}
+    assert service.get("/api/providers/compatible")["model_count"] == 2
+
+
 def test_a_dead_provider_delays_no_other_and_says_why(service: Running, vendor: VendorServer) -> None:
     with vendor_server() as dead:
         dead.listing.clear()
