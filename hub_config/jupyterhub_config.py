@@ -9,11 +9,12 @@ from llmws.hub.authenticator import AccountsAuthenticator
 from llmws.hub.services import services, watch_closely
 from llmws.hub.spawner import OneAccount, OwnAccount
 from llmws.hub.state import State, is_isolated
-from llmws.settings import Settings
+from llmws.settings import Settings, forget_master_key
 
 c = get_config()  # noqa: F821 - JupyterHub gives it
 
 settings = Settings.from_environment()
+forget_master_key()  # the proxy gets all of the hub's environment
 state = State(settings.hub_state)
 ports = state.ports()
 

@@ -120,10 +120,11 @@ def is_address(url: str) -> bool:
         return False
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL:
+        host = parsed.host
+    except (httpx.InvalidURL, UnicodeError):  # a name that is no internationalised one is found out late
         return False
     whole = not (parsed.query or parsed.fragment)
-    return parsed.scheme in ("http", "https") and bool(parsed.host) and (parsed.port or 1) < 65_536 and whole
+    return parsed.scheme in ("http", "https") and bool(host) and (parsed.port or 1) < 65_536 and whole
 
 
 def quoted(url: str) -> str:

@@ -34,3 +34,10 @@ def test_a_wrong_value_names_the_variable_and_the_remedy(name: str, value: str) 
 def test_a_secret_is_not_shown() -> None:
     told = repr(Settings(token="hidden-1", runner_token="hidden-2", database="postgresql://ada:hidden-3@db/llmws"))
     assert "hidden" not in told
+
+
+def test_a_list_is_separated_by_commas_and_reaches_a_child() -> None:
+    settings = Settings.from_environment({"LLMWS_PROVIDER_HOSTS": "*.corp.example, 10.1.0.0/16"})
+    assert settings.provider_hosts == ("*.corp.example", "10.1.0.0/16")
+    assert Settings.from_environment(settings.to_environment()).provider_hosts == settings.provider_hosts
+    assert Settings.from_environment(Settings().to_environment()).provider_hosts == ()

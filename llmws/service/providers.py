@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from ..addresses import literal
 from ..errors import Conflict, Error, Forbidden, InvalidRequest, NotFound
-from ..http import is_address
+from ..http import is_address, quoted
 from ..providers.catalog import Vendor
 from ..store import capabilities as kept_capabilities
 from ..store import derive_id
@@ -36,6 +36,7 @@ from .provider_keys import GivenKey
 from .sources import Source
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Address = Annotated[Text, Field(max_length=2048)]
 Patterns = Annotated[list[Name], Field(max_length=1000)]
 Fallbacks = Annotated[list[Name], Field(max_length=10)]
 
@@ -50,7 +51,7 @@ class NewProvider:
     vendor: Name
     id: Slug | None = None
     name: Name | None = None
-    base_url: Text | None = None
+    base_url: Address | None = None
     key: GivenKey | None = None
     only: Patterns = field(default_factory=list)
     fallbacks: Fallbacks = field(default_factory=list)
@@ -63,7 +64,7 @@ class Changes:
     """What is to be different; an empty `base_url` is the vendor's own."""
 
     name: Name | None = None
-    base_url: Text | None = None
+    base_url: Address | None = None
     only: Patterns | None = None
     fallbacks: Fallbacks | None = None
     enabled: bool | None = None
@@ -272,7 +273,7 @@ def checked_address(given: str | None, vendor: Vendor, registry: Registry) -> st
             "This is not the address of a model server.",
             remedy="It is like https://api.example.com/v1 or http://localhost:8000/v1.",
         )
-    parts = urlsplit(url)
+    parts = urlsplit(quoted(url))  # as it will be asked: there are many ways to write a host
     if parts.username is not None or parts.password is not None:
         raise InvalidRequest("There is a name or a password in the address.", remedy="Leave it out: give a `key`.")
     host = parts.hostname or ""
@@ -293,7 +294,7 @@ def said_of(key: str | None, address: str | None, vendor: Vendor, registry: Regi
     """What looks odd about `key`, or about sending it to `address`."""
     if key is None:
         return []
-    parts = urlsplit(address or vendor.base_url)
+    parts = urlsplit(quoted(address or vendor.base_url))
     host = parts.hostname or ""
     found = literal(host)
     near = host == "localhost" or (found is not None and not found.is_global)

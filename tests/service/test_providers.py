@@ -161,6 +161,10 @@ def test_a_key_can_be_labelled_and_taken_up_again(service: Running, vendor: Vend
         ("http://[fe80::1]/v1", "fe80::1 may not be asked"),
         ("http://0xa9fea9fe/v1", "may not be asked"),
         ("http://0.0.0.0:8080/v1", "0.0.0.0 may not be asked"),
+        ("http://169。254。169。254/v1", "169.254.169.254 may not be asked"),
+        ("http://[fe80::1%eth0]/v1", "may not be asked"),
+        ("https://xn--/v1", "not the address of a model server"),
+        (f"https://{'h' * 3000}.example/v1", "at most 2048"),
     ],
 )
 def test_an_address_that_cannot_be_is_refused_when_it_is_typed(service: Running, address: str, said: str) -> None:
