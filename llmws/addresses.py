@@ -9,11 +9,14 @@ forgery, https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forg
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from .errors import SettingsError
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -39,6 +42,9 @@ _NOWHERE = tuple(
 _NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 _UNICAST, _DOCUMENTATION = ip_network("2000::/3"), ip_network("3fff::/20")
 
+# The last part of a name is never a number.
+_NAME = re.compile(r"(\*\.)?([\w-]+\.)*[\w-]*[a-z_-][\w-]*\.?", re.ASCII | re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
@@ -47,7 +53,7 @@ class AddressPolicy:
     Args:
         private_allowed: also to loopback and private networks, as on a laptop.
         allowed: host names (``llm.corp.example``, ``*.corp.example``) and networks (``10.1.0.0/16``) that may be
-            asked though they are private.
+            asked though they are private. What is neither is a `SettingsError`: it would allow nothing, silently.
 
     Example:
         >>> hub = AddressPolicy(private_allowed=False, allowed=("10.1.0.0/16", "*.corp.example"))
@@ -61,6 +67,14 @@ class AddressPolicy:
 
     private_allowed: bool = True
     allowed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for entry in self.allowed:
+            if not _NAME.fullmatch(entry) and _network(entry) is None:
+                raise SettingsError(
+                    f"{entry!r} is neither a host name nor a network.",
+                    remedy="LLMWS_PROVIDER_HOSTS takes names (*.corp.example) and networks (10.1.0.0/16), no ports.",
+                )
 
     def allows(self, host: str, address: str) -> bool:
         """Whether `host`, which was found at `address`, may be asked; what is no address may not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmws.addresses import AddressPolicy, literal
+from llmws.errors import SettingsError
 
 LAPTOP = AddressPolicy()
 HUB = AddressPolicy(private_allowed=False)
@@ -82,6 +84,14 @@ def test_an_administrator_allows_names_and_networks() -> None:
         ("llm.corp.example.evil.example", "10.2.0.1"),
     ]:
         assert not policy.allows(host, address), (host, address)
+
+
+@pytest.mark.parametrize(
+    "entry", ["", "http://gpu7", "gpu7:8000", "10.1.0.0/33", "10.1.300.1", "*", "*.*.example", "gpu*", "bücher.example"]
+)
+def test_what_would_allow_nothing_is_named(entry: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(repr(entry))):
+        AddressPolicy(False, ("gpu7", "10.0.0.0/8", "fd12::/16", "::1", "xn--bcher-kva.example", "a_b.c-d.e1", entry))
 
 
 @pytest.mark.parametrize("address", ["", "localhost", "no address", "1.2.3.4.5", "::g"])

@@ -88,7 +88,13 @@ def test_a_damaged_database_is_named(process: Process) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("LLMWS_PORT", "many"), ("LLMWS_LOG_LEVEL", "loud"), ("LLMWS_PORT", "99999")]
+    ("name", "value"),
+    [
+        ("LLMWS_PORT", "many"),
+        ("LLMWS_LOG_LEVEL", "loud"),
+        ("LLMWS_PORT", "99999"),
+        ("LLMWS_PROVIDER_HOSTS", "http://gpu7"),
+    ],
 )
 def test_a_setting_that_cannot_be_is_named(tmp_path: Path, name: str, value: str) -> None:
     assert name in refusal(Process(tmp_path / "data", **{name: value}))
