@@ -191,7 +191,7 @@ async def test_a_server_that_never_reads_what_it_is_sent(serve: Serve) -> None:
         await asyncio.Event().wait()
 
     url = await serve(never_read)
-    async with asyncio.timeout(LIMIT_S), new_client(LAPTOP, connect_s=0.2, idle_s=0.3) as client:
+    async with asyncio.timeout(LIMIT_S), new_client(LAPTOP, connect_s=2.0, idle_s=0.3) as client:
         with pytest.raises(http.TimeoutException) as caught:
             await client.post(url, content=b"x" * 32_000_000)
     assert http.failure(caught.value) == "silent"
@@ -199,10 +199,10 @@ async def test_a_server_that_never_reads_what_it_is_sent(serve: Serve) -> None:
 
 async def test_a_client_without_a_free_connection_is_busy_until_there_is_one(serve: Serve) -> None:
     url = await serve(hold)
-    async with asyncio.timeout(LIMIT_S), new_client(LAPTOP, connect_s=0.2, connections=1) as client:
+    async with asyncio.timeout(LIMIT_S), new_client(LAPTOP, connections=1) as client:
         async with client.stream("GET", url):
             with pytest.raises(http.TimeoutException) as caught:
-                await client.get(url)
+                await client.get(url, timeout=http.timeout(LIMIT_S, 0.1))
             assert http.failure(caught.value) == "busy"
         async with client.stream("GET", url) as response:
             assert response.status_code == 200
@@ -212,7 +212,7 @@ async def test_a_server_that_keeps_all_its_connections_takes_none_from_another(s
     busy, other = await serve(hold), await serve(saying(OK))
     async with (
         asyncio.timeout(LIMIT_S),
-        new_client(LAPTOP, connect_s=0.2, connections=1) as client,
+        new_client(LAPTOP, connections=1) as client,
         client.stream("GET", busy),
     ):
         assert (await client.get(other)).text == "hi"
