@@ -158,6 +158,9 @@ def test_what_only_one_wire_knows_goes_to_servers_of_that_wire_alone() -> None:
     same = asked.request_to("x", same_wire=True).parameters.extra
     assert same == {"enable_thinking": True, "presence_penalty": 1, "response_format": wanted}
     assert messages(top_k=5).request_to("x", same_wire=False).parameters.extra == {}
+    # How an answer is streamed is between a program and us.
+    streamed = responses(stream_options={"include_obfuscation": False}).request_to("x", same_wire=True)
+    assert streamed.parameters.extra == {}
 
 
 @pytest.mark.parametrize(

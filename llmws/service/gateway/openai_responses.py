@@ -29,7 +29,6 @@ _OWN = frozenset(
         "prompt_cache_key",
         "prompt_cache_retention",
         "service_tier",
-        "stream_options",
         "truncation",
     }
 )
@@ -79,6 +78,7 @@ class Body(Struct):
     background: bool | None = None
     prompt: Any = None
     top_logprobs: int | None = None
+    stream_options: Any = None
 
 
 def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
