@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Error, Forbidden, InvalidRequest, NotAuthenticated, NotFound
@@ -89,6 +89,8 @@ class Requests:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            return  # in the middle of what it had to say: nobody waits for an answer
         except Exception as problem:
             if isinstance(problem, HTTPException):
                 problem = _translate(problem, Request(scope))

@@ -11,6 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
 from llmws.service import edge
 from llmws.settings import Settings
 
@@ -130,6 +133,20 @@ def test_a_wrong_method_is_refused(service: Running) -> None:
 def test_a_request_keeps_the_id_it_came_with(service: Running) -> None:
     assert service.http.get("/api/chats", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
     assert service.http.get("/api/chats", headers={"X-Request-ID": "a b" * 99}).headers["x-request-id"] != "a b" * 99
+
+
+async def test_who_hangs_up_in_mid_sentence_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        pytest.fail("nobody is there to be answered")
+
+    await edge.Requests(reading)({"type": "http", "method": "POST", "path": "/v1/x", "headers": []}, gone, send)
+    assert caplog.records == []
 
 
 def test_what_nobody_foresaw_is_logged_and_not_told(
