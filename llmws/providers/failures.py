@@ -283,6 +283,6 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         pass
     try:
-        return max(0.0, round(parsedate_to_datetime(told).timestamp() - time.time(), 1))
+        return min(max(0.0, round(parsedate_to_datetime(told).timestamp() - time.time(), 1)), 86_400.0)
     except (ValueError, OverflowError):
         return None

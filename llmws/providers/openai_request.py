@@ -12,8 +12,9 @@ from .openai_quirks import Quirks
 
 WIRE = "openai_chat"
 
-# What `extra` must not say: it would name another model than the one that is metered, or change the wire.
-_RESERVED = frozenset({"model", "messages", "stream", "stream_options"})
+# What `extra` must not say: it would name another model than the one that is metered (OpenRouter takes several, in
+# `models`), or change the wire.
+_RESERVED = frozenset({"model", "models", "messages", "stream", "stream_options"})
 
 
 def translate(request: CompletionRequest, quirks: Quirks) -> tuple[dict[str, Any], list[StreamEvent]]:

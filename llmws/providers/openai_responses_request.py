@@ -17,8 +17,10 @@ from .openai_quirks import matches
 
 WIRE = "openai_responses"
 
-# What `extra` must not say: it would name another model than the one that is metered, or change the wire.
-_RESERVED = frozenset({"model", "input", "stream", "stream_options", "store", "background", "previous_response_id"})
+# What `extra` must not say: it would name another model than the one that is metered, change the wire, or bring in what
+# the vendor keeps of somebody else's: a key may be shared.
+_KEPT = frozenset({"store", "background", "previous_response_id", "conversation", "prompt"})
+_RESERVED = frozenset({"model", "input", "stream", "stream_options"}) | _KEPT
 # The answers of these ended before their time, perhaps between a thought and what it led to.
 _BROKEN = ("error", "cancelled", "interrupted")
 

@@ -128,6 +128,9 @@ def test_retry_after_may_be_a_date() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     error = FAILURES.refused(429, {"retry-after": later}, "", "m")
     assert 60 < error.details["retry_after_s"] <= 90
+    # Nobody waits for a century, nor a key.
+    error = FAILURES.refused(429, {"retry-after": "Fri, 31 Dec 2999 23:59:59 GMT"}, "", "m")
+    assert error.details["retry_after_s"] == 86_400.0
 
 
 @pytest.mark.parametrize(

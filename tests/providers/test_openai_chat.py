@@ -115,7 +115,7 @@ async def test_extra_goes_through_as_it_is(make: Make, upstream: Upstream) -> No
     assert (body["lora"], body["temperature"], body["tools"]) == (lora, 0.5, [])
 
 
-@pytest.mark.parametrize("name", ["model", "messages", "stream", "stream_options"])
+@pytest.mark.parametrize("name", ["model", "models", "messages", "stream", "stream_options"])
 async def test_extra_cannot_change_what_is_metered(make: Make, upstream: Upstream, name: str) -> None:
     with pytest.raises(ProviderError, match=name) as caught:
         await read(make(), ask(extra={name: "gpt-expensive"}))

@@ -135,7 +135,9 @@ def test_where_nobody_knows_what_a_model_takes_it_gets_what_was_asked_for() -> N
     assert warnings == []
 
 
-@pytest.mark.parametrize("name", ["model", "input", "stream", "store", "background", "previous_response_id"])
+@pytest.mark.parametrize(
+    "name", ["model", "input", "stream", "store", "background", "previous_response_id", "conversation", "prompt"]
+)
 def test_extra_cannot_change_what_is_metered(name: str) -> None:
     with pytest.raises(ProviderError, match=name) as caught:
         body_of(ask(extra={name: True}))
