@@ -155,6 +155,7 @@ def build(hub: RunningHub) -> Scene:
     scene.kernels["ann/admin"] = people["ann"].start_kernel("admin")
     scene.kernels["bob"] = people["bob"].open_dashboard()
     _talk(scene)
+    _provide(scene)
     _tune(scene)
     return scene
 
@@ -232,6 +233,18 @@ def _talk(scene: Scene) -> None:
                 asked = {"prompt": scene.marks[name], "models": ["echo", "echo"]}
                 compared = api.post("/api/comparisons", json=asked).raise_for_status().json()
                 scene.things["comparison"] = compared["id"]
+
+
+def _provide(scene: Scene) -> None:
+    """Have Rita add a provider with a key, and ask a model of it; that nobody answers there is no matter."""
+    mark = scene.marks["rita"]
+    with scene.service(scene.tokens["rita"]) as api:
+        provider = {"vendor": "compatible", "id": "of-rita", "name": mark, "base_url": f"https://models.invalid/{mark}"}
+        added = api.post("/api/providers", json={**provider, "key": mark}).raise_for_status().json()
+        asked = {"model": f"of-rita/{mark}", "messages": [{"role": "user", "content": mark}]}
+        api.post("/v1/chat/completions", json=asked, headers={"X-LLMWS-Notebook": mark})
+        wait_for(lambda: mark in api.get("/api/usage/calls").text)
+    scene.things |= {"provider": "of-rita", "model of it": "of-rita/m", "key of it": added["keys"][0]["id"]}
 
 
 def _tune(scene: Scene) -> None:
