@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import Field, with_config
 from sqlalchemy import Connection
 
@@ -38,6 +38,7 @@ from .sources import Source
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Address = Annotated[Text, Field(max_length=2048)]
 Patterns = Annotated[list[Name], Field(max_length=1000)]
+GivenModel = Annotated[Name, Path()]
 Fallbacks = Annotated[list[Name], Field(max_length=10)]
 
 router = APIRouter(prefix="/api/providers", tags=["providers"])
@@ -226,7 +227,7 @@ async def list_models(found: SeenProvider, registry: TheRegistry) -> dict[str, A
 
 @router.put("/{id}/models/{model:path}/capabilities/{name}")
 async def correct(
-    model: str, name: str, said: Correction, found: MyProvider, registry: TheRegistry, store: TheStore
+    model: GivenModel, name: str, said: Correction, found: MyProvider, registry: TheRegistry, store: TheStore
 ) -> dict[str, Any]:
     """Know better what a model can do than who says so now; see `NAMES` for what can be known."""
     if name not in capabilities.NAMES or isinstance(said.value, bool) == (name == "context"):
@@ -241,7 +242,7 @@ async def correct(
 
 
 @router.delete("/{id}/models/{model:path}/capabilities/{name}", status_code=204)
-async def take_back(model: str, name: str, found: MyProvider, registry: TheRegistry, store: TheStore) -> None:
+async def take_back(model: GivenModel, name: str, found: MyProvider, registry: TheRegistry, store: TheStore) -> None:
     """Believe the others again."""
     await store.write(kept_capabilities.remove, found.row.id, model, name, "person")
     await registry.reload()

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select
 from sqlalchemy import update as update_rows
 
-from ..errors import NotFound
+from ..errors import Conflict, NotFound
 from . import tables
 
 _CHANGEABLE = frozenset({"label", "weight", "parked_until", "parked_reason"})
@@ -40,6 +40,8 @@ def add(
     """Add a key; what the same request added before is returned as it is. Without a `label` it gets a number."""
     row = connection.execute(select(tables.provider_keys).where(tables.provider_keys.c.id == id)).one_or_none()
     if row is not None:
+        if row.provider_id != provider_id:
+            raise Conflict("This Idempotency-Key added a key elsewhere.", remedy="Use a new one for each key.")
         return ProviderKey(**row._mapping)
     label = label or f"key {len(of(connection, provider_id)) + 1}"
     key = ProviderKey(id, provider_id, label, weight, ciphertext, time.time())

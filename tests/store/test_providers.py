@@ -46,6 +46,10 @@ async def test_a_repeated_request_adds_one_provider_and_one_key(store: Store) ->
     first = await store.write(provider_keys.add, "deepseek", key_id, "c1")
     assert await store.write(provider_keys.add, "deepseek", key_id, "c2") == first
     assert await store.read(provider_keys.of, "deepseek") == [first]
+    # Which added nothing to another provider, and must not seem to have.
+    await add(store, "ada", new_id())
+    with pytest.raises(Conflict, match="elsewhere"):
+        await store.write(provider_keys.add, "deepseek-2", key_id, "c1")
 
 
 async def test_keys_are_added_parked_used_and_removed(store: Store) -> None:
