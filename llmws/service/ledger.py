@@ -20,7 +20,7 @@ from functools import partial
 from typing import Annotated
 
 from ..errors import Forbidden, StoreError
-from ..messages import Message, Usage
+from ..messages import Message, StreamEvent, Usage
 from ..providers.prices import Price
 from ..store import Store
 from ..store import generations as kept_generations
@@ -31,7 +31,7 @@ from .allowances import Demand
 from .here import here
 from .identity import Person
 from .limits import Limits
-from .metering import Bill, Call, Hold, Receipt, estimate_messages
+from .metering import Bill, Call, Hold, Receipt, estimate_messages, usage_row
 from .prices import Prices
 
 LOG = logging.getLogger("llmws.service")
@@ -126,6 +126,12 @@ class Ledger:
         It is kept also where who waits is cancelled; and where it cannot be now, that is tried again until it can.
         """
         await asyncio.shield(self._submit(row))
+
+    async def record(self, receipt: Receipt, tail: list[StreamEvent]) -> list[StreamEvent]:
+        """Settles a call of which nothing but its usage is kept; see `metering.Settle`."""
+        if (row := usage_row(receipt)) is not None:
+            await self.keep(row)
+        return tail
 
     def _submit(self, row: UsageRow) -> asyncio.Future[None]:
         kept_row = asyncio.get_running_loop().create_future()

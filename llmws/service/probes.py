@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -23,7 +22,7 @@ from .access import Configurer
 from .here import TheStore
 from .identity import Person
 from .ledger import Ledger, TheLedger
-from .metering import Call, Origin, Receipt, metered, usage_row
+from .metering import Call, Origin, metered
 from .models import Chosen, TheRegistry
 
 PURPOSE = "probe"
@@ -66,7 +65,7 @@ def to_json(found: Capability) -> dict[str, Any]:
 async def said(call: Call, ledger: Ledger) -> list[StreamEvent]:
     """All that a model says to `call`, once it has ended and is settled."""
     events: list[StreamEvent] = []
-    await metered(call, ledger, events.append, partial(_settle, ledger))
+    await metered(call, ledger, events.append, ledger.record)
     return events
 
 
@@ -106,9 +105,3 @@ class _Asking:
 def _keep(connection: Connection, provider_id: str, model: str, verdict: Verdict) -> Capability:
     assert verdict.value is not None
     return kept.put(connection, provider_id, model, verdict.name, verdict.value, verdict.source, verdict.evidence)
-
-
-async def _settle(ledger: Ledger, receipt: Receipt, tail: list[StreamEvent]) -> list[StreamEvent]:
-    if (row := usage_row(receipt)) is not None:
-        await ledger.keep(row)
-    return tail

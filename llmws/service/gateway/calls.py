@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -26,7 +25,7 @@ from ..bodies import storable
 from ..events import SILENCE_S
 from ..identity import Person
 from ..ledger import Ledger
-from ..metering import Call, Origin, Receipt, metered, usage_row
+from ..metering import Call, Origin, metered
 from .bodies import decode, refuse
 from .embeddings import Vectors, Wanted
 from .wire import Answer, Asked
@@ -117,7 +116,7 @@ class Answering(Response):
             feed.put(event)
 
         try:
-            await metered(self._call, self._ledger, publish, partial(_settle, self._ledger))
+            await metered(self._call, self._ledger, publish, self._ledger.record)
         except Exception as problem:
             if not isinstance(problem, StoreError):
                 LOG.exception("a call of %s could not be settled", self._call.person.name)
@@ -220,12 +219,6 @@ def origin_of(headers: Headers) -> Origin:
 
 
 _GATEWAY = Origin(purpose="gateway")
-
-
-async def _settle(ledger: Ledger, receipt: Receipt, tail: list[StreamEvent]) -> list[StreamEvent]:
-    if (row := usage_row(receipt)) is not None:
-        await ledger.keep(row)
-    return tail
 
 
 async def _hear(receive: Receive, calling: asyncio.Task[None]) -> None:
