@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
