@@ -171,7 +171,10 @@ async def show(found: SeenProvider) -> dict[str, Any]:
 async def change(
     changes: Changes, found: ManagedProvider, models: TheModels, registry: TheRegistry, store: TheStore
 ) -> dict[str, Any]:
-    """Change what is given; others than its owner may only switch it off and on, for its keys are the owner's."""
+    """Change what is given; others than its owner may only switch it off and on, for its keys are the owner's.
+
+    Keys do not come along to another host: whoever got hold of a token would so be sent them.
+    """
     given = {name: value for name, value in vars(changes).items() if value is not None}
     if found.row.owner != found.person.name and given.keys() - {"enabled"}:
         raise Forbidden(
@@ -180,7 +183,13 @@ async def change(
         )
     if changes.base_url is not None:
         vendor = vendor_of(found.row.vendor, registry)
-        given["base_url"] = checked_address(changes.base_url, vendor, registry)
+        given["base_url"] = address = checked_address(changes.base_url, vendor, registry)
+        host, before = (urlsplit(url or vendor.base_url) for url in (address, found.row.base_url))
+        if found.source.setup.key_rows and (host.scheme, host.netloc) != (before.scheme, before.netloc):
+            raise Conflict(
+                f"The keys of {found.row.name} were given for {before.netloc}, and go nowhere else.",
+                remedy="Remove them, change the address, and enter them again.",
+            )
     _check_fallbacks(changes.fallbacks or (), models)
     await store.write(kept.update, found.row.id, **given)
     return to_json(await registry.reloaded(found.row.id), found.person)

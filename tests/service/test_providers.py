@@ -128,13 +128,29 @@ def test_another_key_or_address_is_used_at_once(service: Running, vendor: Vendor
     add(service, vendor)
     with vendor_server() as second:
         second.models = ["n"]
+        [key] = service.get("/api/providers/compatible")["keys"]
+        assert service.http.delete(f"/api/providers/compatible/keys/{key['id']}").status_code == 204
         change(service, "compatible", base_url=second.url)
         wait_for(lambda: set(models(service)) == {"compatible/n"}, "the new list")
-        [key] = service.get("/api/providers/compatible")["keys"]
         service.post("/api/providers/compatible/keys", {"key": "sk-good-2", "label": "new", "weight": 5})
-        assert service.http.delete(f"/api/providers/compatible/keys/{key['id']}").status_code == 204
         assert ask(service, "compatible/n").status_code == 200
         assert second.asked_with() == ["sk-good-2"]
+
+
+def test_a_key_goes_to_no_other_host_than_it_was_given_for(service: Running, vendor: VendorServer) -> None:
+    """Else any code of a notebook could have it sent to itself."""
+    add(service, vendor)
+    with vendor_server() as second:
+        for address in (
+            second.url,
+            vendor.url.replace("http://", "https://"),
+            second.url.replace("127.0.0.1", "localhost"),
+        ):
+            told = error(service.http.patch("/api/providers/compatible", json={"base_url": address}), 409)
+            assert "go nowhere else" in told["message"]
+        service.post("/api/providers/compatible/sync")
+        assert second.asked == []
+    change(service, "compatible", base_url=f"{vendor.url}/other")
 
 
 def test_a_key_can_be_labelled_and_taken_up_again(service: Running, vendor: VendorServer) -> None:
