@@ -331,8 +331,8 @@ def estimate_messages(messages: Iterable[Message]) -> int:
 
 
 def _is_likely(usage: Usage | None) -> bool:
-    """Whether a call can have used so much; more would also be more than a database can add up."""
-    if usage is None:
+    """Whether a call can have used this: something, and no more than a database can add up."""
+    if usage is None or not usage.input_tokens + usage.output_tokens:
         return False
     read = max(usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens)
     return max(read, usage.output_tokens, usage.reasoning_tokens) <= MAX_TOKENS

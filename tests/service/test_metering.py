@@ -201,6 +201,7 @@ async def test_a_count_that_cannot_be_is_not_believed(kind: str) -> None:
     told = Usage(**{f"{kind}_tokens": 10**30})
     _, receipt = await run(TEXT, StreamEvent("usage", usage=told), END)
     assert receipt.usage.source == "estimate"
+    assert (await run(TEXT, StreamEvent("usage", usage=Usage()), END))[1].usage == receipt.usage
     assert receipt.usage.output_tokens == 3
 
 
