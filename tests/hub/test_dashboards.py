@@ -139,6 +139,19 @@ def test_a_business_user_chats(browse: Callable[..., Browsing]) -> None:
 
 
 @pytest.mark.long
+def test_a_business_user_sees_what_they_used_and_no_form(browse: Callable[..., Browsing]) -> None:
+    bob = browse("bob")
+    bob.open("Usage")
+    page = bob.page.locator(".lw-providers")
+    tabs = page.get_by_role("navigation").get_by_role("button")
+    expect(tabs).to_have_text(["Usage", "Limits"], timeout=LIMIT_MS)
+    expect(page.get_by_label("Sum by")).to_be_visible()
+    tabs.nth(1).click()
+    expect(page.get_by_text("Nothing limits what you use.")).to_be_visible(timeout=LIMIT_MS)
+    assert page.get_by_role("button", name=re.compile("Add provider|Set a limit")).count() == 0
+
+
+@pytest.mark.long
 def test_the_cards_and_pages_follow_the_systems_colours_and_language(browse: Callable[..., Browsing]) -> None:
     bea = browse("bea", color_scheme="dark", locale="zh-CN", viewport={"width": 390, "height": 780})
     expect(bea.page.get_by_role("heading", name="仪表板")).to_be_visible(timeout=LIMIT_MS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
 import shutil
 import subprocess
@@ -113,3 +115,23 @@ def test_every_field_and_preset_of_a_recipe_has_a_chinese_name() -> None:
     source = (UI / "src" / "recipe.js").read_text()
     named = set(re.findall(r'^  "?([a-z_ ]+)"?: \["[^"]+", "[^"]+"\],$', source, re.M))
     assert named == {field["name"] for field in Recipe.schema()} | {preset.name for preset in PRESETS}
+
+
+def test_usage_is_summed_by_currency_and_exported_without_formulas() -> None:
+    rows = [
+        {"model": "=cmd|'/c calc'!A1", "calls": 2, "costs": {"USD": 0.5}, "unpriced_calls": 1},
+        {"model": 'a, "b"', "calls": 1, "costs": {"CNY": 3, "USD": 0.25}},
+    ]
+    script = f"""
+        import {{ toCsv, totals }} from {json.dumps((UI / "src" / "usage.js").as_uri())};
+        const rows = {json.dumps(rows)};
+        console.log(JSON.stringify([totals(rows).sums.costs, totals(rows).sums.unpriced_calls, toCsv(rows, "model")]));
+    """
+    command = [node(), "--input-type=module", "-e", script]
+    costs, unpriced, csv_text = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert costs == {"USD": 0.75, "CNY": 3}
+    assert unpriced == 1
+    head, first, second = csv.reader(csv_text.splitlines())
+    assert head[:2] + head[-2:] == ["model", "calls", "cost_usd", "cost_cny"]
+    assert (first[0], first[-2:]) == ("'=cmd|'/c calc'!A1", ["0.5", ""])
+    assert (second[0], second[-2:]) == ('a, "b"', ["0.25", "3"])

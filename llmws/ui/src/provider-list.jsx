@@ -1,4 +1,5 @@
 /** The providers as cards: whose they are, whether they answer, and what they cost this month. */
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { count, exactTime, relativeTime, sum } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { t } from "./provider-strings.js";
@@ -64,11 +65,23 @@ export function Checked({ at }) {
 }
 
 function Card({ provider, page }) {
+  const button = useRef();
+  useLayoutEffect(() => {
+    if (page.left !== provider.id || document.activeElement !== document.body) return;
+    page.left = null;
+    button.current.focus();
+  }, []);
   const { problem } = stateOf(provider);
   const vendor = page.vendors.value.find((one) => one.id === provider.vendor);
   return (
     <li>
-      <button type="button" class="lw-provider" data-off={!provider.enabled} onClick={() => page.show(provider.id)}>
+      <button
+        ref={button}
+        type="button"
+        class="lw-provider"
+        data-off={!provider.enabled}
+        onClick={() => page.show(provider.id)}
+      >
         <span class="lw-provider-head">
           <Monogram name={provider.name} />
           <span class="lw-provider-name">

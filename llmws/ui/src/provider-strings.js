@@ -122,6 +122,7 @@ const own = {
   limits_none: ["No limits", "没有限额"],
   limits_none_hint: ["Set how much a person, a group or everyone may use.", "设置个人、用户组或所有人可以使用的量。"],
   limits_none_yours: ["Nothing limits what you use.", "您的使用没有限制。"],
+  load_failed: ["This could not be loaded", "无法加载"],
   measure: ["Show", "显示"],
   measure_calls: ["Calls", "调用"],
   measure_tokens: ["Tokens", "词元"],

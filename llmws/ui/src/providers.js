@@ -64,6 +64,9 @@ export class Providers extends Attached {
 
   open = computed(() => this.providers.value.find((one) => one.id === this.openId.value) ?? null);
 
+  /** The provider that was shown last: the keys go on at its card. */
+  left = null;
+
   #memory = `llmws.providers:${location.pathname}`;
   #asked = 0;
 
@@ -131,6 +134,7 @@ export class Providers extends Attached {
 
   again() {
     if (this.openId.value) this.show(this.openId.value);
+    if (this.tab.value === "usage") this.askUsage();
   }
 
   #take({ provider, models }) {
@@ -172,12 +176,14 @@ export class Providers extends Attached {
       this.adding.value = null;
       this.openId.value = id;
     });
-    await this.attempt("show", { id }, ({ shown }) => {
+    const done = await this.attempt("show", { id }, ({ shown }) => {
       if (this.openId.value === id) this.#take(shown);
     });
+    if (!done && !this.away.value && this.openId.value === id) this.#leave();
   }
 
   #leave() {
+    this.left = this.openId.value;
     this.openId.value = null;
     this.models.value = null;
     this.verdict.value = null;

@@ -1,7 +1,7 @@
 /** The page of providers: accounts with their models, what was used, and limits. One root, three views. */
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { IconButton } from "./icons.jsx";
+import { Icon, IconButton } from "./icons.jsx";
 import { LimitsView } from "./limits.jsx";
 import { AddForm, VendorChoice } from "./provider-form.jsx";
 import { ProviderList, State } from "./provider-list.jsx";
@@ -97,9 +97,23 @@ function Header({ page, editing, onLanguage }) {
   );
 }
 
+/** The page could not be filled; a notice says why. */
+function Unloaded({ page }) {
+  return (
+    <div class="lw-empty lw-providers-empty" role="alert">
+      <Icon name="alert" />
+      <h2>{t("load_failed")}</h2>
+      <button type="button" class="lw-button" onClick={() => page.start()}>
+        {t("retry")}
+      </button>
+    </div>
+  );
+}
+
 function Body({ page, theme, editing }) {
   if (page.loading.value || (page.openId.value && !page.open.value))
     return <div class="lw-skeleton" role="status" aria-label={t("loading")} />;
+  if (!page.me.value) return <Unloaded page={page} />;
   if (page.tab.value === "usage") return <UsageView page={page} theme={theme} />;
   if (page.tab.value === "limits") return <LimitsView page={page} />;
   if (page.adding.value === "") return <VendorChoice page={page} />;
