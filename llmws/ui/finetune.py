@@ -14,9 +14,9 @@ import traitlets
 from ..client import Client
 from ..errors import Error, InvalidRequest, NotFound, ServiceError
 from ..training_log import Point
-from .chats import Chat
 from .page import STATIC, Page, intent
 from .runs import Runs
+from .talks import Talks
 
 _PULSE_LIMIT_S = 2.5
 
@@ -57,7 +57,7 @@ class FineTune(Page):
         self._api = self.client.api
         self._runs = Runs(self, self._api)
         self._serving: set[str] = set()
-        self._chats: dict[str, Chat] = {}
+        self._talks = Talks(self)
 
     @property
     def points(self) -> list[Point]:
@@ -127,9 +127,7 @@ class FineTune(Page):
     @intent
     async def talk(self, view: str, *, model: str) -> dict[str, Any]:
         """A chat page with this model, as a widget that the browser can show in place of the run."""
-        if model not in self._chats:
-            self._chats[model] = Chat(self.client, model=model, language=self.language, theme=self.theme)
-        return {"widget": self._chats[model].model_id}
+        return {"widget": self._talks.widget(model)}
 
     @intent
     async def delete(self, view: str, *, id: str) -> None:

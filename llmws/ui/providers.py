@@ -14,6 +14,7 @@ from ..client import Client
 from ..errors import Error, InvalidRequest, NotFound, ServiceError
 from .deferred import Deferred
 from .page import STATIC, Page, intent
+from .talks import Talks
 
 _PULSE_LIMIT_S = 5.0
 # Spans of usage, in days; the month is the calendar's.
@@ -47,6 +48,7 @@ class Providers(Page):
         self._api = self.client.api
         self._actions: frozenset[str] = frozenset()
         self._deferred = Deferred(self.spawn)
+        self._talks = Talks(self)
         self.provider_id = provider
 
     @property
@@ -156,6 +158,11 @@ class Providers(Page):
         """Find out by asking what a model can do; it costs a few tokens."""
         await self._api.probe_model(model)
         return {"models": await self._api.provider_models(id)}
+
+    @intent
+    async def talk(self, view: str, *, model: str) -> dict[str, Any]:
+        """A chat page with this model, as a widget that the browser can show in place of the provider."""
+        return {"widget": self._talks.widget(model)}
 
     @intent
     async def add_key(self, view: str, *, id: str, secret: str, label: str | None = None) -> dict[str, Any]:

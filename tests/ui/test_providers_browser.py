@@ -95,7 +95,7 @@ def vendor(workspace: Workspace) -> Iterator[VendorServer]:
             client.run(client.api.delete_limit(limit["id"]))
 
 
-def test_a_provider_is_added_tested_and_asked(open_page: Open, vendor: VendorServer, workspace: Workspace) -> None:
+def test_a_provider_is_added_tested_and_asked(open_page: Open, vendor: VendorServer) -> None:
     page = open_page("lab")
     page.add(vendor, WRONG)
     expect(page.verdict).to_contain_text("The key was refused")
@@ -112,9 +112,13 @@ def test_a_provider_is_added_tested_and_asked(open_page: Open, vendor: VendorSer
     expect(page.model("deepseek-chat")).to_contain_text(re.compile(r"[$¥]\d+\.\d\d"))
     expect(page.model("m")).to_contain_text("unpriced")
     expect(page.model("<img src=x onerror=alert(1)>")).to_be_visible()
-    message = workspace.client().chat("Are you there?", model="deepseek/m", show=False)
-    assert message.text == "Yes."
+    page.press("Chat with m")
+    chat = page.root.locator(".lw-talk")
+    chat.get_by_role("textbox", name="Message").fill("Are you there?")
+    chat.get_by_role("textbox", name="Message").press("Enter")
+    expect(chat.locator(".lw-markdown")).to_have_text("Yes.")
     assert vendor.asked[-1][1] == RIGHT
+    page.press("Back to Workshop")
     page.press("Back")
     expect(page.card("Workshop")).to_contain_text("Reachable")
 

@@ -185,6 +185,12 @@ def test_models_are_probed_hidden_and_priced(browser: Browser) -> None:
     assert [one["offered"] for one in hidden] == [False, True]
 
 
+def test_a_model_is_talked_to_in_a_chat_of_its_own(browser: Browser) -> None:
+    widget = browser.ask("talk", model="deepseek/model-1")["value"]["widget"]
+    assert widget != browser.page.model_id
+    assert browser.ask("talk", model="deepseek/model-1")["value"]["widget"] == widget
+
+
 def test_a_limit_is_set_changed_and_dropped(browser: Browser, api: FakeProvidersApi) -> None:
     limit = {"kind": "person", "name": "eve", "model": "*", "unit": "USD", "period": "month", "soft": None, "hard": 5}
     [made] = browser.ask("set_limit", limit=limit)["value"]["limits"]

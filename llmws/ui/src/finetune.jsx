@@ -1,6 +1,5 @@
 /** The fine-tune page: earlier runs at the left; in the middle the form for a new one, or the run that is shown. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
 import { FineTunes, isLive, stateOf } from "./finetunes.js";
 import { exactTime, loss, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
@@ -9,6 +8,7 @@ import { RecipeForm } from "./recipe-form.jsx";
 import { Actions, Run, State } from "./run.jsx";
 import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { t } from "./strings.js";
+import { Talk } from "./talk.jsx";
 import "./sheet.css";
 import "./finetune.css";
 
@@ -101,42 +101,6 @@ function Header({ page, drawer, onLanguage }) {
   );
 }
 
-/** The chat page, a widget of its own, over the run that made its model. */
-function Talk({ page }) {
-  const box = useRef();
-  useEffect(() => {
-    const manager = page.model.widget_manager;
-    let view;
-    let closed = false;
-    const show = async () => {
-      view = await manager.create_view(await manager.get_model(page.talk.value));
-      if (closed) view.remove();
-      else box.current.append(view.el);
-    };
-    show().catch((problem) => page.fail({ message: String(problem) }));
-    return () => {
-      closed = true;
-      view?.remove();
-    };
-  }, []);
-  return (
-    <div class="lw-talk">
-      <header class="lw-head">
-        <button
-          type="button"
-          class="lw-link"
-          onClick={() => {
-            page.talk.value = null;
-          }}
-        >
-          {t("back_to", { name: page.open.value?.name ?? "" })}
-        </button>
-      </header>
-      <div class="lw-talk-page" ref={box} />
-    </div>
-  );
-}
-
 function Body({ page, theme }) {
   if (!page.form.value || (page.loading.value && !page.open.value))
     return (
@@ -169,7 +133,7 @@ function Page({ page, theme, onLanguage }) {
         <Body page={page} theme={theme} />
         <Toasts page={page} />
       </main>
-      {page.talk.value && <Talk page={page} key={page.talk.value} />}
+      {page.talk.value && <Talk page={page} from={page.open.value?.name ?? ""} key={page.talk.value} />}
     </div>
   );
 }

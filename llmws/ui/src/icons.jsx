@@ -4,6 +4,7 @@ const paths = {
   arrow_down: "M12 5v14m-6-6 6 6 6-6",
   arrow_up: "M12 19V5m-6 6 6-6 6 6",
   back: "M15 5l-7 7 7 7",
+  chat: "M5 5h14a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1h-8l-5 4v-4H5a1 1 0 0 1-1-1V6a1 1 0 0 1 1-1Z",
   check: "m5 12.5 4.5 4.5L19 7.5",
   chevron: "m6 9 6 6 6-6",
   clock: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18Zm0 4.500V12l3 2",

@@ -78,6 +78,14 @@ function Model({ model, provider, page }) {
       </td>
       <Price model={model} provider={provider} page={page} />
       <td class="lw-cell-actions">
+        {provider.enabled && model.offered !== false && !capability(model, "embeddings")?.value && (
+          <IconButton
+            name="chat"
+            label={t("talk_to", { name: own })}
+            title={t("talk")}
+            onClick={() => page.talkTo(model)}
+          />
+        )}
         {page.may("configure") && (
           <IconButton
             name="probe"

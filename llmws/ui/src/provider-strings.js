@@ -194,6 +194,7 @@ const own = {
   tab_limits: ["Limits", "限额"],
   tab_providers: ["Providers", "提供方"],
   tab_usage: ["Usage", "用量"],
+  talk_to: ["Chat with {name}", "与 {name} 对话"],
   test: ["Test", "测试"],
   tokens: ["{n} tokens", "{n} 词元"],
   tokens_cached: ["{n} of them from the cache", "其中 {n} 来自缓存"],

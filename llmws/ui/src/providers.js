@@ -55,6 +55,8 @@ export class Providers extends Attached {
   verdict = signal(null);
   /** The vendor whose form is open; "" is the choice of one, null neither. */
   adding = signal(null);
+  /** The id of the chat page that stands in place of the provider. */
+  talk = signal(null);
   /** What is being waited for, by name: "test", "sync", "probe:<model>". */
   busy = signal(new Set());
 
@@ -78,6 +80,7 @@ export class Providers extends Attached {
         this.limits.value = limits;
       },
     });
+    this.model = model;
     this.start();
   }
 
@@ -184,7 +187,7 @@ export class Providers extends Attached {
 
   #leave() {
     this.left = this.openId.value;
-    this.openId.value = null;
+    this.openId.value = this.talk.value = null;
     this.models.value = null;
     this.verdict.value = null;
     this.#remember();
@@ -278,6 +281,13 @@ export class Providers extends Attached {
     const able = ABILITIES.filter((ability) => capability(model, ability)?.value);
     const list = able.map((ability) => t(`can_${ability}`)).join(t("comma"));
     return list ? t("probed", { name, list }) : t("probed_none", { name });
+  }
+
+  /** Put a chat page with the model in place of the provider. */
+  async talkTo(model) {
+    await this.attempt("talk", { model: model.id }, ({ widget }) => {
+      this.talk.value = widget;
+    });
   }
 
   /** Offer a model, or no longer: the patterns of those that are offered become the models' own names. */

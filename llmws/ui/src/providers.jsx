@@ -9,6 +9,7 @@ import { t } from "./provider-strings.js";
 import { ProviderView } from "./provider-view.jsx";
 import { Providers } from "./providers.js";
 import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
+import { Talk } from "./talk.jsx";
 import { UsageView } from "./usage.jsx";
 import "./sheet.css";
 import "./providers.css";
@@ -150,6 +151,7 @@ function Page({ page, theme, onLanguage }) {
         </div>
         <Toasts page={page} />
       </main>
+      {page.talk.value && <Talk page={page} from={page.open.value?.name ?? ""} key={page.talk.value} />}
     </div>
   );
 }
