@@ -29,6 +29,8 @@ _FINISH: dict[str, FinishReason] = {
     "content_filter": "content_filter",
     "sensitive": "content_filter",
 }
+# Characters of what a router wants back, which nobody sees and so nobody counts.
+_MOST_KEPT = 4_000_000
 # The server gave up: DeepSeek's, GLM's, vLLM's and OpenRouter's words for it.
 _GAVE_UP = {"insufficient_system_resource", "network_error", "abort", "error"}
 
@@ -62,6 +64,7 @@ class Answer:
         self._failures = failures
         self._splitter = ReasoningSplitter(opens_in_reasoning)
         self._details: dict[tuple[str, str], dict[str, Any]] | None = {} if keeps_details else None
+        self._kept = 0
         self._calls: dict[int | str, tuple[int, str]] = {}
         self._last_call: int | str = 0
         self._called = 0
@@ -138,6 +141,10 @@ class Answer:
         if self._details is None:
             return
         for detail in details:
+            self._kept += len(str(detail))
+            if self._kept > _MOST_KEPT:
+                self._details = None  # nobody thinks so long; half of it is of no use
+                return
             known = self._details.setdefault((str(detail.get("type")), str(detail.get("index"))), {})
             for name, value in detail.items():
                 if name in ("text", "summary", "data") and isinstance(value, str):

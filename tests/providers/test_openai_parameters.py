@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from llmws.messages import Message, Parameters, Part, Tool
+from llmws.providers import openai_answer
 from llmws.providers.base import CompletionRequest
 from llmws.providers.catalog import load
+from llmws.providers.failures import Failures
+from llmws.providers.openai_answer import Answer
 from llmws.providers.openai_quirks import Quirks
 from llmws.providers.openai_request import translate
 
@@ -193,3 +196,13 @@ def test_what_was_reasoned_goes_back_as_each_vendor_demands(
     assert turn.get("reasoning_content") == reasoning
     assert turn.get("reasoning_details") == details
     assert turn["tool_calls"][0].get("extra_content") == extra
+
+
+def test_what_a_router_wants_back_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_answer, "_MOST_KEPT", 1_000)
+    answer = Answer("m", Failures("Vendor", "http://vendor", None), [], keeps_details=True)
+    delta = {"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": "Hm. " * 10}]}
+    for _ in range(100):
+        assert [event.type for event in answer.feed({"choices": [{"index": 0, "delta": delta}]})] in ([], ["start"])
+    assert answer._details is None
+    assert [event.type for event in answer.finish()] == ["end"]
