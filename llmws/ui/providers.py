@@ -36,8 +36,8 @@ class Providers(Page):
 
     Example:
         >>> page = ui.Providers()
-        >>> page.providers                       # nobody added one yet
-        []
+        >>> [provider["id"] for provider in page.providers] == list(client.providers.list().id)
+        True
     """
 
     _esm = STATIC / "providers.js"
