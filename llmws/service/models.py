@@ -229,7 +229,8 @@ class Registry:
         if first := {task for task, is_new in zip(tasks, new, strict=True) if task is not None and is_new}:
             await asyncio.wait(first, timeout=PATIENCE_S)
         found = [*self._served_here(person), *(model for source in seen for model in _models(source, person))]
-        return [self._priced(model) for model in found]
+        # In a thread: to look for the price of a model that nobody knows takes a millisecond, of thousands seconds.
+        return await asyncio.to_thread(lambda: [self._priced(model) for model in found])
 
     def choose(self, id: str, person: Person, *, alone: bool = False) -> Chosen:
         """Whom to ask for `id`; what a known provider does not list is left for it to judge.

@@ -214,7 +214,8 @@ async def sync(found: AskedProvider) -> dict[str, Any]:
 
 
 @router.get("/{id}/models")
-async def list_models(found: SeenProvider, registry: TheRegistry) -> dict[str, Any]:
+# In a thread, as FastAPI calls what does not wait: many prices are to be looked for.
+def list_models(found: SeenProvider, registry: TheRegistry) -> dict[str, Any]:
     """Its models with what is known of each, and who says so; its owner also sees those that are not offered."""
     source, person = found
     told = manages(person, found.row)

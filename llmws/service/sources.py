@@ -33,7 +33,7 @@ LOG = logging.getLogger("llmws.service")
 # A list is asked for anew when somebody looks and it is older; a provider has so long to answer.
 FRESH_S, LIMIT_S = 60.0, 15.0
 # With the provider's id in front, an id has room in a row of usage.
-MOST_MODELS, LONGEST_ID = 10_000, 190
+MOST_MODELS, LONGEST_ID = 2_000, 190
 
 _FIELDS = {field.name for field in fields(ModelInfo)}
 
@@ -88,6 +88,7 @@ class Source:
         self.problem: Error | None = None
         self._connect = connect
         self._models: Mapping[str, ModelInfo] | None = None
+        self._found = _by_model(setup.capabilities)
         self._keep = keep
         self._on_parked = on_parked
         self._catalogue = catalogue
@@ -158,7 +159,7 @@ class Source:
 
     def known(self, info: ModelInfo) -> list[Known]:
         """What is known of a listed model, with who says so."""
-        kept = (one for one in self.setup.capabilities if one.model == info.id)
+        kept = self._found.get(info.id, ())
         catalogue = self._catalogue(self.setup.row.vendor, info.id)
         return capabilities.merged(info, self.listed_at, kept, catalogue, known_models.checked_at())
 
@@ -206,6 +207,7 @@ class Source:
     def update(self, setup: Setup) -> None:
         """Take a change; where it concerns how the provider is reached, the list is asked for anew."""
         before, self.setup, self._models = self.setup, setup, None
+        self._found = _by_model(setup.capabilities)
         if _keys(setup) != _keys(before):
             self._take_keys()
         elif self.ring is not None:
@@ -281,6 +283,13 @@ def _way(setup: Setup) -> object:
     """All that decides how the provider is reached."""
     row = setup.row
     return row.vendor, row.base_url, row.name, [key.value for key in setup.keys], setup.unreadable is None
+
+
+def _by_model(found: Iterable[Capability]) -> Mapping[str, Sequence[Capability]]:
+    by_model: dict[str, list[Capability]] = {}
+    for one in found:
+        by_model.setdefault(one.model, []).append(one)
+    return by_model
 
 
 def _usable(listed: Sequence[ModelInfo]) -> list[ModelInfo]:
