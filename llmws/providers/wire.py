@@ -129,8 +129,18 @@ class Server:
             form: server-sent events, a JSON text in each line, or one JSON text.
             mend: what to post after a refusal instead; see `Mend`.
         """
-        begin_by, end_by = _in(self._first_token_s), _in(self._total_s)
         failed: ProviderError | None = None
+        if form == "once":
+            try:
+                for chunk in await self._at_once(path, body, answer, mend):
+                    for event in answer.feed(chunk):
+                        yield event
+            except ProviderError as error:
+                failed = error
+            for event in answer.finish(failed):
+                yield event
+            return
+        begin_by, end_by = _in(self._first_token_s), _in(self._total_s)
         async with aclosing(self._chunks(path, body, answer, form, mend)) as chunks:
             try:
                 while (chunk := await self._next(chunks, answer, begin_by, end_by)) is not None:
@@ -185,6 +195,14 @@ class Server:
         if isinstance(told, dict) and is_complaint(told):
             raise self.failures.told(told, model)
         return told
+
+    async def _at_once(self, path: str, body: Mapping[str, Any], answer: Fold, mend: Mend | None) -> list[Any]:
+        """The chunks of an answer that nobody reads before its end; mostly there is one."""
+        try:
+            async with asyncio.timeout(self._first_token_s):
+                return [chunk async for chunk in self._chunks(path, body, answer, "once", mend)]
+        except TimeoutError:
+            raise self.failures.no_token() from None
 
     async def _next(
         self, chunks: AsyncGenerator[Any, None], answer: Fold, begin_by: float | None, end_by: float | None

@@ -191,3 +191,12 @@ def test_a_conversation_becomes_ours() -> None:
     assert message.parts == (Part("reasoning", "Hm."), Part("text", "Yes."))
     with pytest.raises(InvalidRequest, match="Message 0"):
         openai_chat.ask({"model": "m", "messages": [{"role": "user", "content": 7}]}, "1", 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_answer_says_who_really_answered(with_local: Running, local: ModelServer, stream: bool) -> None:
+    local.refusal = (401, {"error": {"message": "wrong key"}})
+    provider = {"vendor": "compatible", "id": "mine", "base_url": local.url, "fallbacks": ["echo"]}
+    with_local.post("/api/providers", provider)
+    told = streamed(with_local, "mine/m")[-1] if stream else ask(with_local, "mine/m").json()
+    assert told["model"] == "echo"

@@ -52,7 +52,8 @@ def answered(*marks: dict[str, Any], end: Any = "stop") -> list[StreamEvent]:
 
 def told(asked: Asked, events: Iterable[StreamEvent]) -> list[tuple[str, dict[str, Any]]]:
     """The server-sent events of an answer: their names and data."""
-    frames = b"".join(frame for event in events for frame in asked.answer.frames(event)).decode()
+    answer = asked.answer(asked.model)
+    frames = b"".join(frame for event in events for frame in answer.frames(event)).decode()
     found = []
     for block in frames.strip().split("\n\n"):
         lines = dict(line.partition(": ")[::2] for line in block.split("\n"))
@@ -68,16 +69,16 @@ def thoughts(asked: Asked) -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("mark", [SIGNED, ENCRYPTED, REDACTED, {"details": [1], "wire": "openai_chat"}])
 def test_what_a_model_must_get_back_survives_a_wire_that_is_not_its_own(mark: dict[str, Any]) -> None:
-    whole = messages().answer.whole(assemble(answered(mark)))
+    whole = messages().answer("m").whole(assemble(answered(mark)))
     again = messages(messages=[{"role": "assistant", "content": whole["content"]}])
     assert ("".join(text for text, _ in thoughts(again)), thoughts(again)[-1][1]) == ("Hm.", mark)
 
-    whole = responses().answer.whole(assemble(answered(mark)))
+    whole = responses().answer("m").whole(assemble(answered(mark)))
     assert thoughts(responses(input=whole["output"])) == [("Hm.", mark)]
 
 
 def test_a_signature_stays_itself_on_the_wire_that_made_it() -> None:
-    thought = messages().answer.whole(assemble(answered(SIGNED)))["content"][0]
+    thought = messages().answer("m").whole(assemble(answered(SIGNED)))["content"][0]
     assert thought == {"type": "thinking", "thinking": "Hm.", "signature": "EqQB"}
     told = messages(messages=[{"role": "assistant", "content": [thought]}])
     assert thoughts(told) == [("Hm.", SIGNED)]
@@ -110,7 +111,7 @@ def test_anthropic_s_events_open_fill_and_close_each_block_in_turn(mark: dict[st
     assert [block["text"] for block in blocks if block["type"] == "text"] == ["Yes, here."]
     assert [json.loads(block["_json"]) for block in blocks if block["type"] == "tool_use"] == [{"far": True}, {}]
     kinds = [block["type"] for block in blocks]
-    whole = messages().answer.whole(assemble(answered(mark)))
+    whole = messages().answer("m").whole(assemble(answered(mark)))
     assert kinds == [block["type"] for block in whole["content"]]
     assert events[-2][1]["usage"] == whole["usage"]
     assert (whole["usage"]["input_tokens"], whole["usage"]["cache_read_input_tokens"]) == (30, 60)
@@ -122,7 +123,7 @@ def test_the_events_of_a_response_end_in_the_response_itself() -> None:
     assert all(name == data["type"] for name, data in events)
     name, last = events[-1]
     assert name == "response.completed"
-    assert last["response"] == responses().answer.whole(assemble(answered(ENCRYPTED)))
+    assert last["response"] == responses().answer("m").whole(assemble(answered(ENCRYPTED)))
     done = [data["item"] for name, data in events if name == "response.output_item.done"]
     assert done == last["response"]["output"]
     deltas = "".join(data["delta"] for name, data in events if name == "response.output_text.delta")
@@ -143,10 +144,10 @@ def test_why_an_answer_ended_in_the_words_of_each_wire(
     finish_reason: Any, openai: str, response: Any, anthropic: str
 ) -> None:
     message = assemble(answered(end=finish_reason))
-    assert chat().answer.whole(message)["choices"][0]["finish_reason"] == openai
-    whole = responses().answer.whole(message)
+    assert chat().answer("m").whole(message)["choices"][0]["finish_reason"] == openai
+    whole = responses().answer("m").whole(message)
     assert (whole["status"], whole["incomplete_details"]) == response
-    assert messages().answer.whole(message)["stop_reason"] == anthropic
+    assert messages().answer("m").whole(message)["stop_reason"] == anthropic
 
 
 def test_what_only_one_wire_knows_goes_to_servers_of_that_wire_alone() -> None:

@@ -6,6 +6,7 @@ See https://platform.claude.com/docs/en/api/messages
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -60,7 +61,7 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
         own["top_k"] = body.top_k
     names = ("system", "tools", "tool_choice", "thinking", "output_config")
     exact = {name: told[name] for name in names if told.get(name) is not None}
-    return Asked(body.model, _request(body, extra), bool(body.stream), Answer(request_id, body.model), own, exact)
+    return Asked(body.model, _request(body, extra), bool(body.stream), partial(Answer, request_id), own, exact)
 
 
 def count(told: dict[str, Any]) -> int:

@@ -83,7 +83,9 @@ class Answering(Response):
     A call that fails before its first word is an HTTP error, as it is at the provider. Whoever hangs up has ended it.
     """
 
-    def __init__(self, call: Call, ledger: Ledger, answer: Answer, stream: bool, headers: dict[str, str]) -> None:
+    def __init__(
+        self, call: Call, ledger: Ledger, answer: Callable[[str], Answer], stream: bool, headers: dict[str, str]
+    ) -> None:
         self._call = call
         self._ledger = ledger
         self._answer = answer
@@ -100,7 +102,8 @@ class Answering(Response):
                 await self._tell(feed, send)
             else:
                 await asyncio.wait((calling,))
-                await self._say(feed.rest(), send)
+                if not hearing.done():  # else nobody is there any more
+                    await self._say(feed.rest(), send)
         finally:
             hearing.cancel()
             if not calling.done():
@@ -133,7 +136,7 @@ class Answering(Response):
         for event in events:
             if event.type == "error":
                 raise _problem(event)
-        body = msgspec.json.encode(self._answer.whole(assemble(events)))
+        body = msgspec.json.encode(self._answer(self._who(events)).whole(assemble(events)))
         length = (b"content-length", b"%d" % len(body))
         headers = [(b"content-type", b"application/json"), length, *self._more]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -153,13 +156,18 @@ class Answering(Response):
                     raise _problem(failed)
                 if events and not speaks and not ended:
                     continue
-                begun, events = True, told
+                begun, events, answer = True, told, self._answer(self._who(told))
                 headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
                 await send({"type": "http.response.start", "status": 200, "headers": headers + self._more})
-            frames = b"".join([frame for event in events for frame in self._answer.frames(event)])
-            frames = frames or (b"" if events else self._answer.silence)
+            frames = b"".join([frame for event in events for frame in answer.frames(event)])
+            frames = frames or (b"" if events else answer.silence)
             if frames or ended:
                 await send({"type": "http.response.body", "body": frames, "more_body": not ended})
+
+    def _who(self, events: Sequence[StreamEvent]) -> str:
+        """The model that answers: another than was asked where that could not, and one of its fallbacks stepped in."""
+        stepped_in = (event.data.get("answered_by") for event in events if event.type == "warning")
+        return next((str(model) for model in stepped_in if model), self._call.model)
 
 
 async def begin(request: Request, person: Person, ask: Ask, wire: str) -> Response:
@@ -200,7 +208,7 @@ async def embed(request: Request, person: Person, wanted: Wanted) -> Response:
         origin_of(request.headers),
         ask=lambda: wanted.ask(chosen.provider, chosen.model),
     )
-    return Answering(call, state.ledger, Vectors(wanted), False, {})
+    return Answering(call, state.ledger, lambda _: Vectors(wanted), False, {})
 
 
 def origin_of(headers: Headers) -> Origin:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -138,7 +139,7 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
         schema=schema,
     )
     include_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    answer = Answer(request_id, body.model, now, include_usage)
+    answer = partial(Answer, request_id, created=now, include_usage=include_usage)
     return Asked(body.model, request, bool(body.stream), answer, own, exact)
 
 

@@ -7,6 +7,7 @@ See https://platform.openai.com/docs/api-reference/responses
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -113,7 +114,9 @@ def ask(told: dict[str, Any], request_id: str, now: int) -> Asked:
         tool_choice=body.tool_choice.name if isinstance(body.tool_choice, _Named) else body.tool_choice,
         schema=schema,
     )
-    return Asked(body.model, request, bool(body.stream), Answer(request_id, body.model, now, told), own, exact)
+    return Asked(
+        body.model, request, bool(body.stream), partial(Answer, request_id, created=now, asked=told), own, exact
+    )
 
 
 def _refuse(body: Body) -> None:

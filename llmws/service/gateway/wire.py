@@ -5,7 +5,7 @@ A wire is a module with a function that makes an `Asked` of a body, and a class 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -54,7 +54,7 @@ class Asked:
         model: as the workspace names it.
         request: of that model, in words that every wire has.
         stream: the answer is wanted as it comes.
-        answer: how to tell it.
+        answer: how to tell it, once it is known which model answers.
         own: what means something on this wire alone: a model server of another is not to hear it.
         exact: what `request` says as well, as this wire said it: for a model server of the same wire.
     """
@@ -62,7 +62,7 @@ class Asked:
     model: str
     request: CompletionRequest
     stream: bool
-    answer: Answer
+    answer: Callable[[str], Answer]
     own: Mapping[str, Any] = field(default_factory=dict)
     exact: Mapping[str, Any] = field(default_factory=dict)
 
