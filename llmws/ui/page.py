@@ -101,7 +101,8 @@ class Page(anywidget.AnyWidget):
         return task
 
     def _receive(self, widget: Any, content: Any, buffers: Any) -> None:
-        self.client.loop.call_soon(self._dispatch, content)
+        # Not as an argument: a loop in debug mode writes those of slow calls to the log, and this may hold a secret.
+        self.client.loop.call_soon(lambda: self._dispatch(content))
 
     def _dispatch(self, content: Any) -> None:
         view = request = None

@@ -76,6 +76,10 @@ def test_a_key_reaches_the_service_and_nothing_else(
     browser: Browser, api: FakeProvidersApi, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    loop = browser.page.client.loop.loop
+    # Every call is a slow one, so that asyncio logs it with its arguments.
+    monkeypatch.setattr(loop, "slow_callback_duration", 0.0)
+    monkeypatch.setattr(loop, "_debug", True)
     add(browser)
     browser.ask("add_key", id="deepseek", secret=PLANTED, label="second")
     browser.ask("test", vendor="deepseek", secret=PLANTED)
@@ -95,6 +99,7 @@ def test_a_key_reaches_the_service_and_nothing_else(
     page = browser.page
     assert PLANTED not in json.dumps(browser.sent)
     assert PLANTED not in json.dumps(page.get_state(), default=str)
+    assert "Executing <" in caplog.text
     assert PLANTED not in caplog.text
     kept = {name: value for name, value in vars(page).items() if isinstance(value, str | dict | set | list)}
     assert PLANTED not in repr(kept)
