@@ -160,6 +160,16 @@ def test_who_hangs_up_has_ended_the_call(with_local: Running, local: ModelServer
     assert used(with_local)[0].outcome == "cancelled"
 
 
+def test_who_hangs_up_before_a_whole_answer_has_ended_the_call_too(with_local: Running, local: ModelServer) -> None:
+    body = {"model": "local/m", "messages": HELLO}
+    with pytest.raises(httpx.ReadTimeout):
+        with_local.http.post("/v1/chat/completions", json=body, timeout=0.5)
+    wait_for(lambda: used(with_local), "the usage to be kept")
+    [row] = used(with_local)
+    assert (row.outcome, row.source) == ("cancelled", "estimate")
+    local.finish()
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
