@@ -6,7 +6,7 @@ import json
 import queue
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,8 @@ def model_server(providers: Path) -> Iterator[ModelServer]:
                 self._answer(200, {"data": rows, "usage": {"prompt_tokens": count}})
                 return
             if not told.asked[-1]["stream"]:
-                self._answer(200, told.whole())
+                with suppress(BrokenPipeError):  # whoever asked may be gone
+                    self._answer(200, told.whole())
                 return
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
