@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,6 +206,47 @@ def test_what_is_wrong_is_said_and_what_is_deleted_comes_back(open_page: Open, v
     expect(page.card("OpenAI-compatible server")).to_have_count(0)
     page.press("Undo")
     expect(page.card("OpenAI-compatible server")).to_contain_text("Off")
+
+
+# The rights of a laptop are an administrator's; what it lacks is others.
+ON_A_HUB = """
+import llmws
+from llmws import ui
+
+client = llmws.connect()
+told = client.run(client.api.me())
+
+async def me():
+    return {**told, "hub": True}
+
+client.api.me = me
+ui.Providers(client)
+"""
+
+
+def test_an_administrator_shares_a_provider(
+    open_notebook: Callable[..., Page], vendor: VendorServer, workspace: Workspace
+) -> None:
+    dashboards = workspace.notebooks / "dashboards"
+    told = json.loads((dashboards / "providers.ipynb").read_text())
+    told["cells"][0]["source"] = ON_A_HUB
+    (dashboards / "sharing.ipynb").write_text(json.dumps(told))
+    page = ProvidersPage(open_notebook("voila", "sharing")).ready()
+    page.add(vendor, RIGHT)
+    expect(page.models).to_have_count(3)
+    page.root.get_by_role("textbox", name="Group").fill("researchers")
+    page.press("Share")
+    grants = page.root.locator(".lw-grants li")
+    expect(grants).to_contain_text(["researchers"])
+    client = workspace.client()
+    [shared] = client.run(client.api.provider("deepseek"))["shared_with"]
+    assert (shared["kind"], shared["grantee"]) == ("group", "researchers")
+    page.press("Share with researchers no longer")
+    expect(grants).to_have_count(0)
+    page.press("Undo")
+    expect(grants).to_have_count(1)
+    page.press("Back")
+    expect(page.card("Workshop")).to_contain_text("shared with researchers")
 
 
 def test_all_of_it_works_by_keyboard(open_page: Open, vendor: VendorServer) -> None:
