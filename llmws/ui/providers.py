@@ -227,6 +227,17 @@ class Providers(Page):
         return self._tell_limits(view, await self._api.limits())
 
     @intent
+    async def rates(self, view: str) -> dict[str, Any]:
+        """The exchange rates, newest first."""
+        return {"rates": await self._api.exchange_rates()}
+
+    @intent
+    async def set_rate(self, view: str, *, rate: int | float, valid_from: str) -> dict[str, Any]:
+        """Say what a dollar is in yuan from a day on."""
+        await self._api.set_exchange_rate("USD", "CNY", rate, valid_from)
+        return {"rates": await self._api.exchange_rates()}
+
+    @intent
     async def set_price(self, view: str, *, id: str, model: str, price: dict[str, Any] | None) -> dict[str, Any]:
         """Say what a model costs, whatever the catalogues say; None takes that back."""
         if price is None:

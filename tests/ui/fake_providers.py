@@ -50,6 +50,7 @@ class FakeProvidersApi:
         self.accounts: dict[str, dict[str, Any]] = {}
         self.offered: dict[str, list[dict[str, Any]]] = {}
         self.kept_limits: dict[str, dict[str, Any]] = {}
+        self.kept_rates: list[dict[str, Any]] = []
         self.rows: dict[str, list[dict[str, Any]]] = {}
 
     async def me(self) -> dict[str, Any]:
@@ -177,6 +178,15 @@ class FakeProvidersApi:
     async def delete_price(self, model: str) -> None:
         self._check("delete_price", model, needs="administer")
         self._priced(model, None)
+
+    async def exchange_rates(self) -> list[dict[str, Any]]:
+        self._check("exchange_rates")
+        return self.kept_rates
+
+    async def set_exchange_rate(self, currency: str, into: str, rate: float, valid_from: str) -> None:
+        self._check("set_exchange_rate", rate, needs="administer")
+        told = {"currency": currency, "into": into, "rate": rate, "valid_from": valid_from, "set_by": "ada"}
+        self.kept_rates.insert(0, told)
 
     async def limits(self) -> list[dict[str, Any]]:
         self._check("limits")

@@ -167,6 +167,10 @@ def test_a_price_and_a_limit_are_set_met_and_seen(open_page: Open, vendor: Vendo
     page.fill("Stop at", "2")
     page.root.get_by_role("form", name="Set a limit").get_by_role("button", name="Set a limit").click()
     expect(page.limits).to_contain_text(["2 requests a day"])
+    page.press("Set the exchange rate")
+    page.fill("1 USD in CNY", "7.1")
+    page.press("Save")
+    expect(page.root.locator(".lw-rate")).to_contain_text("1 USD is 7.1 CNY since")
     client = workspace.client()
     for _ in range(2):
         client.chat("Are you there?", model="deepseek/limited", show=False)

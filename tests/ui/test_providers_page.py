@@ -204,6 +204,12 @@ def test_a_limit_is_set_changed_and_dropped(browser: Browser, api: FakeProviders
     assert browser.ask("drop_limit", id=made["id"])["value"]["limits"] == []
 
 
+def test_a_rate_is_set(browser: Browser) -> None:
+    assert browser.ask("rates")["value"]["rates"] == []
+    [told] = browser.ask("set_rate", rate=7.1, valid_from="2026-11-01")["value"]["rates"]
+    assert (told["currency"], told["into"], told["rate"]) == ("USD", "CNY", 7.1)
+
+
 def test_usage_is_told_in_sums_and_by_day(browser: Browser, api: FakeProvidersApi) -> None:
     api.rows = {"model": [{"model": "echo", "calls": 3}], "day": [{"day": "2026-11-01", "calls": 3}]}
     told = browser.ask("used", by="model", span="week", everyone=True)["value"]

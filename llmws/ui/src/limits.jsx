@@ -1,6 +1,7 @@
 /** Limits: administrators set them, everybody sees those that bind them, and how much is left. */
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { ExchangeRate } from "./exchange-rate.jsx";
 import { Field } from "./field.jsx";
 import { count, exactTime, relativeTime, sum } from "./format.js";
 import { IconButton } from "./icons.jsx";
@@ -301,6 +302,7 @@ export function LimitsView({ page }) {
           ),
         )}
       </ul>
+      {sets && <ExchangeRate page={page} />}
     </section>
   );
 }

@@ -46,6 +46,9 @@ export class Providers extends Attached {
   spend = signal(new Map());
   limits = signal([]);
 
+  /** What one currency is in another, newest first, as administrators set it; null until it is asked for. */
+  rates = signal(null);
+
   /** "providers", "usage" or "limits". */
   tab = signal("providers");
   /** The id of the provider that is shown, `null` for the list. */
@@ -125,7 +128,13 @@ export class Providers extends Attached {
     const wanted = this.may("configure") ? (shown ? "providers" : tab) : tab === "limits" ? tab : "usage";
     this.tab.value = TABS.includes(wanted) ? wanted : "providers";
     if (shown) this.#take(shown);
+    this.#arrive();
+  }
+
+  /** Ask for what only the view that is shown needs. */
+  #arrive() {
     if (this.tab.value === "usage") this.askUsage();
+    if (this.tab.value === "limits" && this.may("administer")) this.askRates();
   }
 
   beat({ providers, spend, limits }) {
@@ -137,7 +146,7 @@ export class Providers extends Attached {
 
   again() {
     if (this.openId.value) this.show(this.openId.value);
-    if (this.tab.value === "usage") this.askUsage();
+    this.#arrive();
   }
 
   #take({ provider, models }) {
@@ -167,7 +176,7 @@ export class Providers extends Attached {
       if (this.openId.value) this.#leave();
     });
     this.#remember();
-    if (tab === "usage") this.askUsage();
+    this.#arrive();
   }
 
   async show(id) {
@@ -366,6 +375,18 @@ export class Providers extends Attached {
     const values = id ? { limit, id } : { limit };
     return this.wait("limit", "set_limit", values, ({ limits }) => {
       this.limits.value = limits;
+    });
+  }
+
+  askRates() {
+    return this.attempt("rates", {}, ({ rates }) => {
+      this.rates.value = rates;
+    });
+  }
+
+  setRate(rate, valid_from) {
+    return this.wait("rate", "set_rate", { rate, valid_from }, ({ rates }) => {
+      this.rates.value = rates;
     });
   }
 
