@@ -137,7 +137,7 @@ def test_a_question_is_answered(chat: ChatPage) -> None:
     expect(chat.title).to_have_text("Is there an echo?")
     expect(chat.entries.first).to_contain_text("Is there an echo?")
     figures = chat.page.locator(".lw-figures").inner_text().replace("\n", " ")
-    assert re.search(r"echo.*4 tokens.*to first token.*tokens/s.*unpriced", figures)
+    assert re.search(r"echo.*4 tokens.*to first token.*tokens/s.*\$0$", figures)
 
 
 def test_the_model_that_comes_along_answers(in_voila: Open, workspace: Workspace) -> None:

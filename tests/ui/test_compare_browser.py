@@ -82,7 +82,7 @@ def test_two_models_answer_side_by_side(open_page: Open) -> None:
     expect(compare.page.locator(".lw-figures")).to_have_count(2)
     expect(compare.columns.nth(0)).to_contain_text("Which of you is the echo?")
     expect(compare.columns.nth(1).get_by_role("heading")).to_have_text("Echo · 2")
-    assert [row.split("\t")[3:] for row in compare.rows.all_inner_texts()] == [["6", "unpriced"]] * 2
+    assert [row.split("\t")[3:] for row in compare.rows.all_inner_texts()] == [["6", "$0"]] * 2
 
 
 def test_one_that_fails_is_no_concern_of_the_other(open_page: Open, workspace: Workspace) -> None:
