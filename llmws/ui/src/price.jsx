@@ -95,6 +95,7 @@ function Figures({ price, name }) {
 export function Price({ model, provider, page }) {
   const open = useSignal(false);
   const may = page.may("administer");
+  const now = model.price ? amount(model.price.input, model.price.currency) : t("figure_cost_none");
   return (
     <>
       <td class="lw-cell-number lw-cell-input">
@@ -103,7 +104,7 @@ export function Price({ model, provider, page }) {
             <button
               type="button"
               class="lw-price"
-              aria-label={t("price_set_of", { name: model.id })}
+              aria-label={`${t("price_set_of", { name: model.id })}: ${now}`}
               aria-expanded={open.value}
               onClick={() => {
                 open.value = !open.value;
