@@ -102,7 +102,8 @@ class Part:
     `type` is ``text``, ``reasoning``, ``tool_call``, ``tool_result``, ``citation``, ``image``, ``file`` or
     ``warning``; `data` holds what is not text: of a tool call ``id``, ``name`` and ``arguments``, of a tool's result
     the call's ``id``, of reasoning its ``signature``, ``redacted`` or ``encrypted`` form with the ``wire`` that made it
-    (see the module), of an image its ``url``, of a citation ``url`` and ``title``.
+    (see the module), of an image its ``url``, of a citation ``url`` and ``title``; of any part that was asked on
+    Anthropic's wire its ``cache_control``, which no other wire has a word for.
     """
 
     type: str

@@ -201,17 +201,24 @@ def _asked(message: Message) -> Iterator[dict[str, Any]]:
     for part in message.parts:
         if message.role == "tool":
             failed = {"is_error": True} if part.data.get("is_error") else {}
-            yield {"type": "tool_result", "tool_use_id": part.data.get("id", ""), "content": part.text, **failed}
+            result = {"type": "tool_result", "tool_use_id": part.data.get("id", ""), "content": part.text, **failed}
+            yield _cached(part, result)
         elif part.type == "text":
             if part.text.strip():  # a blank block is refused
-                yield {"type": "text", "text": part.text}
+                yield _cached(part, {"type": "text", "text": part.text})
         elif part.type == "image" and part.data.get("url"):
-            yield {"type": "image", "source": _source(str(part.data["url"]))}
+            yield _cached(part, {"type": "image", "source": _source(str(part.data["url"]))})
         else:
             raise invalid(
                 f"A part of the type {part.type!r} cannot be sent to this provider.",
                 "Send text, or images with an address.",
             )
+
+
+def _cached(part: Part, block: dict[str, Any]) -> dict[str, Any]:
+    """`block`, and that the prompt is to be cached up to here, where whoever asks on this wire said so."""
+    cached = part.data.get("cache_control")
+    return {**block, "cache_control": cached} if cached else block
 
 
 def _source(url: str) -> dict[str, str]:
@@ -235,15 +242,12 @@ def _said(message: Message) -> Iterator[dict[str, Any]]:
             case "text":
                 thought = ""  # unsigned: another wire's, or broken off
                 if part.text.strip():
-                    yield {"type": "text", "text": part.text}
+                    yield _cached(part, {"type": "text", "text": part.text})
             case "tool_call":
                 thought = ""
-                yield {
-                    "type": "tool_use",
-                    "id": part.data.get("id", ""),
-                    "name": part.data.get("name", ""),
-                    "input": _input(part.data.get("arguments") or "{}"),
-                }
+                arguments = _input(part.data.get("arguments") or "{}")
+                call = {"type": "tool_use", "id": part.data.get("id", ""), "name": part.data.get("name", "")}
+                yield _cached(part, {**call, "input": arguments})
 
 
 def _is_ours(part: Part) -> bool:

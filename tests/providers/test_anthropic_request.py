@@ -269,6 +269,20 @@ def test_a_turn_that_was_begun_without_thinking_is_not_refused_for_it() -> None:
     )
 
 
+def test_what_is_to_be_cached_is_said_of_each_block() -> None:
+    kept = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    call = {"id": "c", "name": "look", "arguments": "{}"}
+    messages = (
+        Message(
+            "user", (Part("text", "A long book", kept), Part("image", data={"url": "https://a.example/b", **kept}))
+        ),
+        Message("assistant", (Part("text", "Hm", kept), Part("tool_call", data={**call, **kept}))),
+        Message("tool", (Part("tool_result", "Nothing", {"id": "c", **kept}), Part("tool_result", "", {"id": "d"}))),
+    )
+    blocks = [block for turn in wired(asked(messages=messages))[0]["messages"] for block in turn["content"]]
+    assert [block.get("cache_control") for block in blocks] == [kept["cache_control"]] * 5 + [None]
+
+
 def test_arguments_that_are_no_object_are_kept_in_words() -> None:
     broken = Part("tool_call", data={"id": "t1", "name": "look", "arguments": '{"at": '})
     body, _ = wired(asked(messages=(Message("assistant", (broken,)),)))

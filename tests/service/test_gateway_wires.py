@@ -10,6 +10,7 @@ import pytest
 
 from llmws.errors import InvalidRequest
 from llmws.messages import Part, StreamEvent, Usage, assemble
+from llmws.providers.anthropic_request import Dialect, translate
 from llmws.service.gateway import anthropic_messages, openai_chat, openai_responses
 from llmws.service.gateway.wire import Asked
 
@@ -162,6 +163,14 @@ def test_what_only_one_wire_knows_goes_to_servers_of_that_wire_alone() -> None:
     # How an answer is streamed is between a program and us.
     streamed = responses(stream_options={"include_obfuscation": False}).request_to("x", same_wire=True)
     assert streamed.parameters.extra == {}
+
+
+def test_what_is_to_be_cached_reaches_a_server_of_the_same_wire() -> None:
+    kept = {"cache_control": {"type": "ephemeral"}}
+    blocks = [{"type": "text", "text": "A long book", **kept}, {"type": "text", "text": "What is it about?"}]
+    asked = messages(messages=[{"role": "user", "content": blocks}])
+    body, _ = translate(asked.request_to("claude-opus-4-8", same_wire=True), Dialect())
+    assert body["messages"] == [{"role": "user", "content": blocks}]
 
 
 @pytest.mark.parametrize(

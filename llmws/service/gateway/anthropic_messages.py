@@ -6,6 +6,7 @@ See https://platform.claude.com/docs/en/api/messages
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -166,6 +167,13 @@ def _messages(index: int, told: Mapping[str, Any]) -> Iterator[Message]:
 
 
 def _part(index: int, block: Any) -> Part:
+    """A block as ours, with how far the prompt is to be cached, which a server of this wire is to hear."""
+    part = _block(index, block)
+    cached = block.get("cache_control")
+    return replace(part, data={**part.data, "cache_control": cached}) if isinstance(cached, dict) else part
+
+
+def _block(index: int, block: Any) -> Part:
     match block:
         case {"type": "text", "text": str(text)}:
             return Part("text", text)
