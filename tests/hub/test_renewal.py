@@ -41,7 +41,7 @@ def hub(hub: RunningHub) -> Iterator[RunningHub]:
     hub.start()
     # Servers outlive their hub: those that other tests left would ask it as seldom as ever.
     for name in ("bea", "bob", "rita", "rolf"):
-        with Person(hub, name) as person:
+        with closing(Person(hub, name)) as person:
             person.stop_server()
     yield hub
     hub.stop()

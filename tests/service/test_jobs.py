@@ -225,12 +225,12 @@ def test_a_killed_service_finds_its_job_again(workshop: Workshop, script: Script
 def test_a_running_job_keeps_the_service(workshop: Workshop, script: Script) -> None:
     script(hold_at=8)
     data = workshop.settings.data
-    with running_service(replace(workshop.settings, idle_exit_s=0.5)) as service:
+    with running_service(replace(workshop.settings, idle_exit_s=2.0)) as service:
         with service.http.stream("GET", "/api/presence"):
             job = train(service)
             at_step(service, job, 7)
-        until = time.monotonic() + 1.5
-        wait_for(lambda: instances.running(data) is None or time.monotonic() > until, "three times the idle time")
+        until = time.monotonic() + 3.0
+        wait_for(lambda: instances.running(data) is None or time.monotonic() > until, "more than the idle time")
         assert instances.running(data) is not None
         go(job)
         wait_for(lambda: instances.running(data) is None, "the service to end")
