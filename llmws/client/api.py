@@ -17,8 +17,10 @@ from typing import Any
 from .. import http
 from ..errors import Error, NotAuthenticated, ServiceError, from_dict
 from ..messages import EVENT_TYPES, Message, Parameters, StreamEvent
+from .bodies import decoded as _decoded
 from .bodies import said as _said
 from .bodies import segment as _segment
+from .chat_routes import ChatRoutes
 from .finding import Address, Finder, Start, Stopped
 from .origin import of_page
 from .provider_routes import ProviderRoutes
@@ -28,7 +30,7 @@ AWAY_LIMIT_S = 20.0
 STOPPED_LIMIT_S = 5.0
 
 
-class Api(ProviderRoutes):
+class Api(ChatRoutes, ProviderRoutes):
     """The routes of one service. Methods return the JSON of the route, with `Message`, `StreamEvent` decoded.
 
     Every method raises the `llmws.Error` that the service answered with, or a `ServiceError` where it cannot be
@@ -75,62 +77,6 @@ class Api(ProviderRoutes):
     async def rotate_master_keys(self) -> dict[str, Any]:
         """POST /api/master-keys/rotate: make a new one and encrypt every provider's key with it."""
         return await self._request("POST", "/api/master-keys/rotate")
-
-    # Chats
-
-    async def chats(self, limit: int = 50, cursor: str | None = None, query: str | None = None) -> dict[str, Any]:
-        """GET /api/chats: a page, newest first, as ``{"items", "next_cursor"}``."""
-        return await self._request("GET", "/api/chats", params={"limit": limit, "cursor": cursor, "query": query})
-
-    async def create_chat(
-        self,
-        model: str,
-        title: str | None = None,
-        system: str | None = None,
-        parameters: Parameters | None = None,
-        key: str | None = None,
-    ) -> dict[str, Any]:
-        """POST /api/chats."""
-        body = {"model": model, "title": title, "system": system, "parameters": parameters}
-        return await self._request("POST", "/api/chats", json=_said(body), key=key)
-
-    async def chat(self, chat_id: str) -> dict[str, Any]:
-        """GET /api/chats/{id}."""
-        return await self._request("GET", f"/api/chats/{_segment(chat_id)}")
-
-    async def update_chat(self, chat_id: str, **changes: Any) -> dict[str, Any]:
-        """PATCH /api/chats/{id}: `title`, `model`, `system`, `parameters`."""
-        body = {name: value.to_dict() if isinstance(value, Parameters) else value for name, value in changes.items()}
-        return await self._request("PATCH", f"/api/chats/{_segment(chat_id)}", json=body)
-
-    async def delete_chat(self, chat_id: str) -> None:
-        """DELETE /api/chats/{id}; `restore_chat` undoes it."""
-        await self._request("DELETE", f"/api/chats/{_segment(chat_id)}")
-
-    async def restore_chat(self, chat_id: str) -> dict[str, Any]:
-        """POST /api/chats/{id}/restore."""
-        return await self._request("POST", f"/api/chats/{_segment(chat_id)}/restore")
-
-    async def messages(self, chat_id: str, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
-        """GET /api/chats/{id}/messages: a page, oldest first; the newest page first, `next_cursor` leads to older."""
-        path = f"/api/chats/{_segment(chat_id)}/messages"
-        page = await self._request("GET", path, params={"limit": limit, "cursor": cursor})
-        return {**page, "items": [_decoded(item) for item in page["items"]]}
-
-    async def send(
-        self,
-        chat_id: str,
-        text: str,
-        model: str | None = None,
-        parameters: Parameters | None = None,
-        key: str | None = None,
-        origin: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """POST /api/chats/{id}/messages: ask, and get ``{"message", "answer", "generation"}`` at once."""
-        body = _said({"text": text, "model": model, "parameters": parameters})
-        path, headers = f"/api/chats/{_segment(chat_id)}/messages", of_page() if origin is None else origin
-        sent = await self._request("POST", path, json=body, key=key, headers=headers)
-        return {**sent, "message": _decoded(sent["message"]), "answer": _decoded(sent["answer"])}
 
     # Generations
 
@@ -464,10 +410,6 @@ def _refusal(response: http.Response) -> Error | None:
         return from_dict(told, response.status_code)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _decoded(item: dict[str, Any]) -> dict[str, Any]:
-    return {**item, "message": Message.from_dict(item["message"])} if item.get("message") else item
 
 
 def _compared(comparison: dict[str, Any]) -> dict[str, Any]:

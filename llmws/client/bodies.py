@@ -1,4 +1,4 @@
-"""How a request is written: a body without what was left open, an id as a step of a path."""
+"""How a request is written and an answer read: a body without what was left open, an id as a step of a path."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import InvalidRequest
-from ..messages import Parameters
+from ..messages import Message, Parameters
 
 # The longest name there is; an HTTP library takes some thousand characters, and fails in a way of its own beyond.
 _LONGEST_ID = 255
@@ -29,3 +29,8 @@ def segment(value: str) -> str:
     if len(value) > _LONGEST_ID:
         raise InvalidRequest(f"An id has at most {_LONGEST_ID} characters.")
     return quote(value, safe="")
+
+
+def decoded(item: dict[str, Any]) -> dict[str, Any]:
+    """What the service told, with its message as a `Message`."""
+    return {**item, "message": Message.from_dict(item["message"])} if item.get("message") else item

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from .bodies import said, segment
-
-
-class _Requests(Protocol):
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Any = None,
-        json: Any = None,
-        key: str | None = None,
-        headers: Any = None,
-    ) -> Any: ...
+from .requests import Requests
 
 
 class ProviderRoutes:
@@ -25,17 +13,17 @@ class ProviderRoutes:
 
     # Providers
 
-    async def vendors(self: _Requests) -> list[dict[str, Any]]:
+    async def vendors(self: Requests) -> list[dict[str, Any]]:
         """GET /api/vendors: the rows of the catalogue, which a new provider is made from."""
         return list((await self._request("GET", "/api/vendors"))["items"])
 
-    async def providers(self: _Requests, everyone: bool = False) -> list[dict[str, Any]]:
+    async def providers(self: Requests, everyone: bool = False) -> list[dict[str, Any]]:
         """GET /api/providers: those that one may use; `everyone`'s for administrators."""
         params = {"everyone": "true" if everyone else None}
         return list((await self._request("GET", "/api/providers", params=params))["items"])
 
     async def create_provider(
-        self: _Requests,
+        self: Requests,
         vendor: str,
         name: str | None = None,
         base_url: str | None = None,
@@ -47,66 +35,66 @@ class ProviderRoutes:
         body = said({"vendor": vendor, "name": name, "base_url": base_url, "key": secret, **more})
         return dict(await self._request("POST", "/api/providers", json=body, key=key))
 
-    async def provider(self: _Requests, id: str) -> dict[str, Any]:
+    async def provider(self: Requests, id: str) -> dict[str, Any]:
         """GET /api/providers/{id}."""
         return dict(await self._request("GET", f"/api/providers/{segment(id)}"))
 
-    async def update_provider(self: _Requests, id: str, **changes: Any) -> dict[str, Any]:
+    async def update_provider(self: Requests, id: str, **changes: Any) -> dict[str, Any]:
         """PATCH /api/providers/{id}: `name`, `base_url` (empty: the vendor's), `only`, `fallbacks`, `enabled`."""
         return dict(await self._request("PATCH", f"/api/providers/{segment(id)}", json=changes))
 
-    async def delete_provider(self: _Requests, id: str) -> None:
+    async def delete_provider(self: Requests, id: str) -> None:
         """DELETE /api/providers/{id}, with its keys: for good."""
         await self._request("DELETE", f"/api/providers/{segment(id)}")
 
     async def test_new_provider(
-        self: _Requests, vendor: str, base_url: str | None = None, secret: str | None = None
+        self: Requests, vendor: str, base_url: str | None = None, secret: str | None = None
     ) -> dict[str, Any]:
         """POST /api/providers/test: whether one that is not kept would answer, with what is wrong and what helps."""
         body = said({"vendor": vendor, "base_url": base_url, "key": secret})
         return dict(await self._request("POST", "/api/providers/test", json=body))
 
-    async def test_provider(self: _Requests, id: str, model: str | None = None) -> dict[str, Any]:
+    async def test_provider(self: Requests, id: str, model: str | None = None) -> dict[str, Any]:
         """POST /api/providers/{id}/test: as `test_new_provider`; `model` is one to ask for a word."""
         body = said({"model": model}) or None
         return dict(await self._request("POST", f"/api/providers/{segment(id)}/test", json=body))
 
-    async def sync_provider(self: _Requests, id: str) -> dict[str, Any]:
+    async def sync_provider(self: Requests, id: str) -> dict[str, Any]:
         """POST /api/providers/{id}/sync: ask it anew which models it has; the provider."""
         return dict(await self._request("POST", f"/api/providers/{segment(id)}/sync"))
 
-    async def provider_models(self: _Requests, id: str) -> list[dict[str, Any]]:
+    async def provider_models(self: Requests, id: str) -> list[dict[str, Any]]:
         """GET /api/providers/{id}/models: with what each can do, how that is known, and what it costs."""
         return list((await self._request("GET", f"/api/providers/{segment(id)}/models"))["items"])
 
-    async def probe_model(self: _Requests, model: str) -> dict[str, Any]:
+    async def probe_model(self: Requests, model: str) -> dict[str, Any]:
         """POST /api/models/{id}/probe: find out by asking what a model can do."""
         return dict(await self._request("POST", f"/api/models/{segment(model)}/probe"))
 
     # Keys and sharing
 
     async def add_provider_key(
-        self: _Requests, id: str, secret: str, label: str | None = None, weight: int | None = None
+        self: Requests, id: str, secret: str, label: str | None = None, weight: int | None = None
     ) -> dict[str, Any]:
         """POST /api/providers/{id}/keys: the key as it is told, with `warnings` of what looks odd about it."""
         body = said({"key": secret, "label": label, "weight": weight})
         return dict(await self._request("POST", f"/api/providers/{segment(id)}/keys", json=body))
 
-    async def update_provider_key(self: _Requests, id: str, key_id: str, **changes: Any) -> dict[str, Any]:
+    async def update_provider_key(self: Requests, id: str, key_id: str, **changes: Any) -> dict[str, Any]:
         """PATCH /api/providers/{id}/keys/{key_id}: `label`, `weight`; ``parked=False`` uses it again."""
         path = f"/api/providers/{segment(id)}/keys/{segment(key_id)}"
         return dict(await self._request("PATCH", path, json=changes))
 
-    async def delete_provider_key(self: _Requests, id: str, key_id: str) -> None:
+    async def delete_provider_key(self: Requests, id: str, key_id: str) -> None:
         """DELETE /api/providers/{id}/keys/{key_id}: for good."""
         await self._request("DELETE", f"/api/providers/{segment(id)}/keys/{segment(key_id)}")
 
-    async def add_provider_grant(self: _Requests, id: str, kind: str, grantee: str) -> dict[str, Any]:
+    async def add_provider_grant(self: Requests, id: str, kind: str, grantee: str) -> dict[str, Any]:
         """PUT /api/providers/{id}/grants/{kind}/{grantee}, of which the kind is ``person`` or ``group``."""
         path = f"/api/providers/{segment(id)}/grants/{segment(kind)}/{segment(grantee)}"
         return dict(await self._request("PUT", path))
 
-    async def remove_provider_grant(self: _Requests, id: str, kind: str, grantee: str) -> None:
+    async def remove_provider_grant(self: Requests, id: str, kind: str, grantee: str) -> None:
         """DELETE /api/providers/{id}/grants/{kind}/{grantee}."""
         path = f"/api/providers/{segment(id)}/grants/{segment(kind)}/{segment(grantee)}"
         await self._request("DELETE", path)
@@ -114,7 +102,7 @@ class ProviderRoutes:
     # Money
 
     async def usage(
-        self: _Requests,
+        self: Requests,
         by: str = "model",
         since: float | str | None = None,
         until: float | str | None = None,
@@ -125,45 +113,45 @@ class ProviderRoutes:
         return list((await self._request("GET", "/api/usage", params=params))["items"])
 
     async def usage_calls(
-        self: _Requests, limit: int = 50, cursor: str | None = None, everyone: bool = False
+        self: Requests, limit: int = 50, cursor: str | None = None, everyone: bool = False
     ) -> dict[str, Any]:
         """GET /api/usage/calls: a page of the calls themselves, newest first, as ``{"items", "next_cursor"}``."""
         params = {"limit": limit, "cursor": cursor, "everyone": 1 if everyone else None}
         return dict(await self._request("GET", "/api/usage/calls", params=params))
 
-    async def prices(self: _Requests) -> list[dict[str, Any]]:
+    async def prices(self: Requests) -> list[dict[str, Any]]:
         """GET /api/prices: what each model costs now, null where it is unpriced, and who set it."""
         return list((await self._request("GET", "/api/prices"))["items"])
 
-    async def exchange_rates(self: _Requests) -> list[dict[str, Any]]:
+    async def exchange_rates(self: Requests) -> list[dict[str, Any]]:
         """GET /api/exchange-rates: those that were set, newest first."""
         return list((await self._request("GET", "/api/exchange-rates"))["items"])
 
-    async def set_exchange_rate(self: _Requests, currency: str, into: str, rate: float, valid_from: str) -> None:
+    async def set_exchange_rate(self: Requests, currency: str, into: str, rate: float, valid_from: str) -> None:
         """PUT /api/exchange-rates: from a day on, one `currency` is `rate` of `into`."""
         body = {"currency": currency, "into": into, "rate": rate, "valid_from": valid_from}
         await self._request("PUT", "/api/exchange-rates", json=body)
 
-    async def set_price(self: _Requests, model: str, **price: Any) -> None:
+    async def set_price(self: Requests, model: str, **price: Any) -> None:
         """PUT /api/prices/{model}: what a model costs, whatever the catalogues say."""
         await self._request("PUT", f"/api/prices/{segment(model)}", json=price)
 
-    async def delete_price(self: _Requests, model: str) -> None:
+    async def delete_price(self: Requests, model: str) -> None:
         """DELETE /api/prices/{model}: let the catalogues say it again."""
         await self._request("DELETE", f"/api/prices/{segment(model)}")
 
-    async def limits(self: _Requests) -> list[dict[str, Any]]:
+    async def limits(self: Requests) -> list[dict[str, Any]]:
         """GET /api/limits: those that bind one, with what is used; all of them for administrators."""
         return list((await self._request("GET", "/api/limits"))["items"])
 
-    async def create_limit(self: _Requests, **limit: Any) -> dict[str, Any]:
+    async def create_limit(self: Requests, **limit: Any) -> dict[str, Any]:
         """POST /api/limits."""
         return dict(await self._request("POST", "/api/limits", json=limit))
 
-    async def update_limit(self: _Requests, id: str, **changes: Any) -> dict[str, Any]:
+    async def update_limit(self: Requests, id: str, **changes: Any) -> dict[str, Any]:
         """PATCH /api/limits/{id}: `soft`, `hard`, `forbid_unpriced`."""
         return dict(await self._request("PATCH", f"/api/limits/{segment(id)}", json=changes))
 
-    async def delete_limit(self: _Requests, id: str) -> None:
+    async def delete_limit(self: Requests, id: str) -> None:
         """DELETE /api/limits/{id}."""
         await self._request("DELETE", f"/api/limits/{segment(id)}")

@@ -46,6 +46,7 @@ from . import (
     status,
     tickets,
     training,
+    turns,
     usage,
     vendors,
 )
@@ -82,6 +83,7 @@ ROUTERS = (
     status,
     tickets,
     training,
+    turns,
     usage,
     vendors,
 )

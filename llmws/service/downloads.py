@@ -19,10 +19,11 @@ from ..store import chats as kept_chats
 from ..store import messages as kept_messages
 from ..store.chats import Chat
 from ..store.messages import ChatMessage
-from .chats import message_to_json, to_json
+from .chats import to_json
 from .here import TheStore
 from .identity import Person
 from .tickets import Ticketed
+from .turns import to_json as message_to_json
 
 router = APIRouter(prefix="/door", tags=["downloads"])
 

@@ -1,0 +1,71 @@
+"""The part of `Api` that speaks of conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..messages import Parameters
+from .bodies import decoded, said, segment
+from .origin import of_page
+from .requests import Requests
+
+
+class ChatRoutes:
+    """Routes as methods, one each, see `Api`."""
+
+    async def chats(
+        self: Requests, limit: int = 50, cursor: str | None = None, query: str | None = None
+    ) -> dict[str, Any]:
+        """GET /api/chats: a page, newest first, as ``{"items", "next_cursor"}``."""
+        return await self._request("GET", "/api/chats", params={"limit": limit, "cursor": cursor, "query": query})
+
+    async def create_chat(
+        self: Requests,
+        model: str,
+        title: str | None = None,
+        system: str | None = None,
+        parameters: Parameters | None = None,
+        key: str | None = None,
+    ) -> dict[str, Any]:
+        """POST /api/chats."""
+        body = {"model": model, "title": title, "system": system, "parameters": parameters}
+        return await self._request("POST", "/api/chats", json=said(body), key=key)
+
+    async def chat(self: Requests, chat_id: str) -> dict[str, Any]:
+        """GET /api/chats/{id}."""
+        return await self._request("GET", f"/api/chats/{segment(chat_id)}")
+
+    async def update_chat(self: Requests, chat_id: str, **changes: Any) -> dict[str, Any]:
+        """PATCH /api/chats/{id}: `title`, `model`, `system`, `parameters`."""
+        body = {name: value.to_dict() if isinstance(value, Parameters) else value for name, value in changes.items()}
+        return await self._request("PATCH", f"/api/chats/{segment(chat_id)}", json=body)
+
+    async def delete_chat(self: Requests, chat_id: str) -> None:
+        """DELETE /api/chats/{id}; `restore_chat` undoes it."""
+        await self._request("DELETE", f"/api/chats/{segment(chat_id)}")
+
+    async def restore_chat(self: Requests, chat_id: str) -> dict[str, Any]:
+        """POST /api/chats/{id}/restore."""
+        return await self._request("POST", f"/api/chats/{segment(chat_id)}/restore")
+
+    async def messages(self: Requests, chat_id: str, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
+        """GET /api/chats/{id}/messages: a page, oldest first; the newest page first, `next_cursor` leads to older."""
+        path = f"/api/chats/{segment(chat_id)}/messages"
+        page = await self._request("GET", path, params={"limit": limit, "cursor": cursor})
+        return {**page, "items": [decoded(item) for item in page["items"]]}
+
+    async def send(
+        self: Requests,
+        chat_id: str,
+        text: str,
+        model: str | None = None,
+        parameters: Parameters | None = None,
+        key: str | None = None,
+        origin: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """POST /api/chats/{id}/messages: ask, and get ``{"message", "answer", "generation"}`` at once."""
+        body = said({"text": text, "model": model, "parameters": parameters})
+        path, headers = f"/api/chats/{segment(chat_id)}/messages", of_page() if origin is None else origin
+        sent = await self._request("POST", path, json=body, key=key, headers=headers)
+        return {**sent, "message": decoded(sent["message"]), "answer": decoded(sent["answer"])}
