@@ -1,8 +1,8 @@
 """The door for bytes: the one way by which a browser reaches the service, at ``{base_url}llmws/``.
 
-Lists, history and intents travel through the widget's comm. What is too heavy for a websocket (downloads now;
-uploads and SwanLab's board later) goes through this forwarder in Jupyter Server and in Voilà. It knows no secret: the
-service judges the signed ticket in the address, and the browser's own cookies and tokens stop here.
+Lists, history and intents travel through the widget's comm. What is too heavy for a websocket (downloads and uploads
+now; SwanLab's board later) goes through this forwarder in Jupyter Server and in Voilà. It knows no secret: the service
+judges the signed ticket in the address, and the browser's own cookies and tokens stop here.
 
 Jupyter Server loads it as an extension (see ``jupyter-config/`` in the repository); `handlers` serves Voilà.
 """
@@ -21,6 +21,7 @@ from ..settings import Settings
 
 # What may pass; everything else, Cookie and Authorization above all, stays on its side.
 _REQUEST_HEADERS = ("Accept", "If-Modified-Since", "If-None-Match", "If-Range", "Range")
+_UPLOAD_HEADERS = ("Accept", "Content-Type")
 _RESPONSE_HEADERS = (
     "Accept-Ranges",
     "Cache-Control",
@@ -32,26 +33,50 @@ _RESPONSE_HEADERS = (
     "ETag",
     "Last-Modified",
 )
+# What the service takes at once: a chunk of 8 MiB, and what surrounds one.
+_LARGEST = 9 * 2**20
 
 
+@web.stream_request_body
 class DoorHandler(JupyterHandler):
-    """Forwards a GET below the door to the service, byte by byte, in bounded memory."""
+    """Forwards a GET or POST below the door to the service, in bounded memory."""
 
     def initialize(self, settings_of_llmws: Settings) -> None:
         self._settings_of_llmws = settings_of_llmws
+        self._sent: list[bytes] = []
+
+    async def prepare(self, **more: Any) -> None:
+        await super().prepare(**more)
+        if int(self.request.headers.get("Content-Length", 0)) > _LARGEST:
+            raise web.HTTPError(413, f"More than {_LARGEST // 2**20} MiB cannot be sent at once.")
+        connection: Any = self.request.connection
+        connection.set_max_body_size(_LARGEST)
+
+    def check_xsrf_cookie(self) -> None:
+        """The ticket in the address is what a foreign page cannot know; Voilà has no such cookie."""
+
+    def data_received(self, chunk: bytes) -> None:
+        self._sent.append(chunk)
 
     @web.authenticated
     async def get(self, path: str) -> None:
+        await self._forward("GET", path, _REQUEST_HEADERS)
+
+    @web.authenticated
+    async def post(self, path: str) -> None:
+        await self._forward("POST", path, _UPLOAD_HEADERS, b"".join(self._sent))
+
+    async def _forward(self, method: str, path: str, passing: tuple[str, ...], body: bytes | None = None) -> None:
         if not _is_plain(path):
-            raise web.HTTPError(400, "The path of a download has no dots, backslashes or encoded slashes.")
+            raise web.HTTPError(400, "A path below the door has no dots, backslashes or encoded slashes.")
         base_url = self._service_url()
-        headers = {name: self.request.headers[name] for name in _REQUEST_HEADERS if name in self.request.headers}
+        headers = {name: self.request.headers[name] for name in passing if name in self.request.headers}
         # Compressed bytes would no longer fit the Content-Length that is passed on.
         headers["Accept-Encoding"] = "identity"
         try:
             async with (
                 http.new_client(base_url, headers=headers, proxies=False, connections=1) as client,
-                client.stream("GET", f"/door/{path}?{self.request.query}") as response,
+                client.stream(method, f"/door/{path}?{self.request.query}", content=body) as response,
             ):
                 await self._pass_on(response)
         except http.HTTPError as error:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -24,6 +25,7 @@ class StandIn(BaseHTTPRequestHandler):
     """Stands in for the service: remembers what reached it."""
 
     seen: ClassVar[list[tuple[str, dict[str, str]]]] = []
+    received: ClassVar[list[bytes]] = []
 
     def do_GET(self) -> None:
         self.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
@@ -36,6 +38,10 @@ class StandIn(BaseHTTPRequestHandler):
         self.send_header("Set-Cookie", "stolen=1")
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.received.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep the test's output quiet."""
@@ -50,6 +56,20 @@ class Server(NamedTuple):
         connection.request("GET", f"/base/{path}", headers=headers)
         response = connection.getresponse()
         return response, response.read()
+
+    def post(self, path: str, body: bytes | Iterator[bytes], **headers: str) -> http.client.HTTPResponse:
+        """As a signed-in page does it: by cookie, not by token, and without the server's own XSRF header."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("POST", f"/base/{path}", body, {"Cookie": self._signed_in(), **headers})
+        response = connection.getresponse()
+        response.read()
+        return response
+
+    def _signed_in(self) -> str:
+        response, _ = self.get(f"tree?token={self.token}")
+        cookies = SimpleCookie("; ".join(response.headers.get_all("Set-Cookie") or ()))
+        name = next(name for name in cookies if name.startswith("username-"))
+        return f"{name}={cookies[name].value}"
 
     def open(self, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
         return self.get(path, Authorization=f"token {self.token}", **headers)
@@ -113,6 +133,28 @@ def test_cookies_and_tokens_stop_at_the_door(jupyter: Server) -> None:
     assert "stolen" not in str(response.headers)
 
 
+def test_an_upload_passes_whole_without_cookie(jupyter: Server) -> None:
+    body = secrets.token_bytes(2**20)
+    response = jupyter.post("llmws/attachments/upload?ticket=t&name=a%20b.png", body, **{"Content-Type": "image/png"})
+    path, headers = StandIn.seen[-1]
+    assert (response.status, StandIn.received[-1] == body) == (200, True)
+    assert path == "/door/attachments/upload?ticket=t&name=a%20b.png"
+    assert (headers["content-type"], headers["content-length"]) == ("image/png", str(len(body)))
+    assert not {"cookie", "authorization"} & set(headers)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_is_too_large_stops_at_the_door(jupyter: Server, told: bool) -> None:
+    before = len(StandIn.received)
+    body = bytes(10 * 2**20)
+    try:
+        response = jupyter.post("llmws/attachments/upload?ticket=t", body if told else iter([body]))
+        assert response.status in (400, 413)
+    except ConnectionError:
+        pass  # it hangs up on who goes on sending
+    assert len(StandIn.received) == before
+
+
 def test_a_refusal_of_the_service_reaches_the_browser(jupyter: Server) -> None:
     response, body = jupyter.open("llmws/missing?ticket=t")
     assert (response.status, json.loads(body)["error"]["code"]) == (404, "not_found")
@@ -141,4 +183,5 @@ def test_who_has_not_signed_in_does_not_pass(jupyter: Server) -> None:
     before = len(StandIn.seen)
     response, _ = jupyter.get("llmws/chats/1/download?ticket=t")
     assert response.status in (302, 403)
+    assert jupyter.post("llmws/attachments/upload?ticket=t", b"x", Cookie="").status == 403
     assert len(StandIn.seen) == before
