@@ -75,7 +75,7 @@ class Chat(Page):
         """All that a fresh tab needs; `chat` is what it showed before it was reloaded, perhaps by another kernel."""
         models, chats = await asyncio.gather(self._api.models(), self._api.chats())
         shown = await self._snapshot_if_there(self.chat_id or chat)
-        return {"models": models, "chats": chats, "chat": shown, "sequence": self._streams.sequence}
+        return {"models": models, "chats": chats, "chat": shown}
 
     @intent
     async def pulse(self, view: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Chat(Page):
     async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
         shown = await self._snapshot(id) if id is not None else {}
         self.chat_id = id
-        return {**shown, "sequence": self._streams.sequence}
+        return shown
 
     @intent
     async def earlier(self, view: str, *, id: str, cursor: str) -> dict[str, Any]:
@@ -179,11 +179,11 @@ class Chat(Page):
             return None
 
     async def _snapshot(self, id: str) -> dict[str, Any]:
-        """A conversation and its latest messages, as they are at the present `sequence` of the streams."""
+        """A conversation and its latest messages, as they are now."""
         chat, page = await asyncio.gather(self._api.chat(id), self._api.messages(id, limit=_SHOWN))
         if chat["running"]:
             self._streams.follow(chat["running"])
-        # From here to the reply nothing is awaited: messages and sequence belong together.
+        # From here to the reply nothing is awaited: what is told in between would be missing on the page.
         self._streams.flush()
         items = [self._with_stream(item) for item in page["items"]]
         self.chat_id = id

@@ -71,9 +71,9 @@ class Compare(Page):
     async def start(self, view: str, *, comparison: str | None = None) -> dict[str, Any]:
         """All that a fresh tab needs; `comparison` is what it showed before it was reloaded."""
         models, earlier = await asyncio.gather(self._api.models(), self._api.comparisons())
-        # Last: what is sent between a snapshot and its `sequence` would be missing on the page.
+        # Last: what is told between a snapshot and its reply would be missing on the page.
         shown = await self._snapshot_if_there(self.comparison_id or comparison)
-        return {"models": models, "earlier": earlier, "comparison": shown, "sequence": self._streams.sequence}
+        return {"models": models, "earlier": earlier, "comparison": shown}
 
     @intent
     async def pulse(self, view: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Compare(Page):
     async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
         shown = await self._snapshot(id) if id is not None else None
         self.comparison_id = id
-        return {"comparison": shown, "sequence": self._streams.sequence}
+        return {"comparison": shown}
 
     @intent
     async def ask(
@@ -113,8 +113,8 @@ class Compare(Page):
             raise InvalidRequest(f"These parameters cannot be: {problem}.") from None
         asked = await self._api.create_comparison(models, prompt, system=system, parameters=settings, key=key)
         told = self._take(asked)
-        self.tell("asked", view, comparison=told, sequence=self._streams.sequence)
-        return {"comparison": told, "sequence": self._streams.sequence}
+        self.tell("asked", view, comparison=told)
+        return {"comparison": told}
 
     @intent
     async def stop(self, view: str, *, generation: str) -> None:
@@ -137,7 +137,7 @@ class Compare(Page):
         return self._take(await self._api.comparison(id))
 
     def _take(self, told: dict[str, Any]) -> dict[str, Any]:
-        """Show a comparison as it is at the present `sequence` of the streams; from here on nothing is awaited."""
+        """Show a comparison as it is now; from here to the reply nothing is awaited."""
         for item in told["items"]:
             if item["generation_id"] and item["state"] == "running":
                 self._streams.follow(item["generation_id"])

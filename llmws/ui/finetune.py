@@ -77,7 +77,7 @@ class FineTune(Page):
         )
         form = {"datasets": datasets, "bases": bases["items"], "problem": bases["problem"], **recipe}
         shown = await self._snapshot_if_there(self.job_id or job)
-        return {"form": form, **now, "run": shown, "sequence": self._runs.sequence}
+        return {"form": form, **now, "run": shown}
 
     @intent
     async def pulse(self, view: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class FineTune(Page):
     async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
         shown = await self._snapshot(id) if id is not None else None
         self.job_id = id
-        return {"run": shown, "sequence": self._runs.sequence}
+        return {"run": shown}
 
     @intent
     async def begin(
@@ -106,7 +106,7 @@ class FineTune(Page):
         job = await self._api.create_job(base=base, dataset=dataset, recipe=recipe, name=name, key=key)
         self._share(view, job)
         shown = await self._snapshot(job["id"])
-        return {"run": shown, "sequence": self._runs.sequence}
+        return {"run": shown}
 
     @intent
     async def stop(self, view: str, *, id: str) -> dict[str, Any]:

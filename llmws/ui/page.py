@@ -4,6 +4,10 @@ The browser sends intents, ``{"intent", "view", "request", "values"}``; the page
 ``{"type": "reply", "view", "request"}`` and a ``value`` or an ``error``. Messages reach every tab of a kernel, so each
 tab has a view id and picks its own. Traits hold hints about looks only: anyone who reaches the kernel reads them.
 
+Jupyter drops messages, either way, while a websocket comes back (a proxy restarted, a laptop slept). So all that a page
+tells is numbered, whoever it is for: a tab that finds a number missing asks for a snapshot, and repeats what was not
+answered. A request that is repeated is answered again, and done once.
+
 Intents arrive on whatever thread the kernel has; they are handed over to the client's loop at once, where all state
 lives. A message is untrusted: only methods marked with `intent` can be called, with values of the declared types. An
 exception in a callback or task is shown nowhere by Jupyter, so each ends here and becomes an error on the page.
@@ -16,6 +20,7 @@ import asyncio
 import inspect
 import json
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +42,10 @@ STATIC = Path(__file__).parent / "static"
 _LARGEST = 2_000_000
 _MOST_AT_ONCE = 64
 _LONGEST_ID = 64
+# Replies that may have been lost on their way: a tab repeats its requests within seconds.
+_REMEMBERED = 32
+
+_Request = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +95,16 @@ class Page(anywidget.AnyWidget):
     def __init__(self, client: Client | None = None, **traits: Any) -> None:
         self.client = connect() if client is None else client
         self._tasks: set[asyncio.Task[None]] = set()
+        self._number = 0
+        self._underway: set[_Request] = set()
+        self._replies: OrderedDict[_Request, dict[str, Any]] = OrderedDict()
         super().__init__(**traits)
         self.on_msg(self._receive)
 
     def tell(self, type: str, view: str | None = None, **content: Any) -> None:
         """Send a message to all tabs; `view` names the one that caused it and learns of it by its reply."""
-        self.send(to_json({"type": type, "view": view, **content}))
+        self._number += 1
+        self.send(to_json({"type": type, "number": self._number, "view": view, **content}))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` on the client's loop, whose present thread this is; its failure is shown on the page."""
@@ -113,13 +126,23 @@ class Page(anywidget.AnyWidget):
             wanted = self.intents.get(name) if isinstance(name := told.get("intent"), str) else None
             if wanted is None or view is None or request is None:
                 raise InvalidRequest("The page was asked for something that it cannot do.")
+            if self._is_repeated(view, request):
+                return
             call = partial(wanted.method, self, view, **wanted.check(told.get("values", {})))
             if len(self._tasks) >= _MOST_AT_ONCE:
                 raise Unavailable("The page is asked for too much at once.", remedy="Wait a moment.")
         except Exception as problem:  # noqa: BLE001 - nothing that a browser sends may get lost in a callback
             self._refuse(view, request, problem)
         else:
+            self._underway.add((view, request))
             self.spawn(self._answer(view, request, call))
+
+    def _is_repeated(self, view: str, request: int) -> bool:
+        """Whether a tab asked this before; a reply that it did not get is told again."""
+        known = self._replies.get((view, request))
+        if known is not None:
+            self.tell("reply", view, request=request, **known)
+        return known is not None or (view, request) in self._underway
 
     async def _answer(self, view: str, request: int, call: Callable[[], Awaitable[Any]]) -> None:
         try:
@@ -127,7 +150,15 @@ class Page(anywidget.AnyWidget):
         except Exception as problem:  # noqa: BLE001 - Jupyter would show it nowhere
             self._refuse(view, request, problem)
         else:
-            self.tell("reply", view, request=request, value=value)
+            self._reply(view, request, value=value)
+        finally:
+            self._underway.discard((view, request))
+
+    def _reply(self, view: str, request: int, **content: Any) -> None:
+        self._replies[view, request] = content
+        while len(self._replies) > _REMEMBERED:
+            self._replies.popitem(last=False)
+        self.tell("reply", view, request=request, **content)
 
     async def _watch(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -140,7 +171,7 @@ class Page(anywidget.AnyWidget):
         if view is None or request is None:
             self.tell("refused", error=error.to_dict())
         else:
-            self.tell("reply", view, request=request, error=error.to_dict())
+            self._reply(view, request, error=error.to_dict())
 
 
 def to_json(value: Any) -> Any:

@@ -66,7 +66,7 @@ class Providers(Page):
         vendors = self._api.vendors() if self._may("configure") else _nothing()
         now, offered = await asyncio.gather(self._now(), vendors)
         shown = await self._shown_if_there(self.provider_id or provider)
-        return {"me": me, "vendors": offered, **now, "shown": shown, "sequence": 0}
+        return {"me": me, "vendors": offered, **now, "shown": shown}
 
     @intent
     async def pulse(self, view: str) -> dict[str, Any]:

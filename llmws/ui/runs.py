@@ -1,8 +1,8 @@
 """The fine-tunes that a page follows: what they tell is folded, batched, and sent to the browsers.
 
 A run may log hundreds of points a second when it is read from its beginning. As with `streams`, one numbered message
-each tenth of a second tells of all of them, and a browser that took a snapshot at a number needs exactly the batches
-after it. Everything here runs on the client's loop and therefore needs no lock.
+each tenth of a second tells of all of them, and a browser that took a snapshot needs exactly the batches after it.
+Everything here runs on the client's loop and therefore needs no lock.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ class Runs:
     """Follows jobs and tells a page's browsers how they stand."""
 
     def __init__(self, page: Speaker, api: Api) -> None:
-        self.sequence = 0
         self._page = page
         self._api = api
         self._runs: dict[str, _Run] = {}
@@ -64,14 +63,14 @@ class Runs:
         self._runs.pop(job_id, None)
 
     async def snapshot(self, job_id: str) -> dict[str, Any]:
-        """All that a browser needs to show a job, up to `sequence`; what it tells from there on comes as batches."""
+        """All that a browser needs to show a job now; what it tells from there on comes as batches."""
         job = await self._api.job(job_id)
         run = self._runs.setdefault(job_id, _Run(dict(job)))
         run.job |= job
         if not run.reading:
             self._follow(run)
         await _settle(run)
-        # From here to the reply nothing is awaited: snapshot and sequence belong together.
+        # From here to the reply nothing is awaited: nothing may be told in between.
         self.flush()
         return {**self._told(run), "points": _rows(run.points.values()), "log": run.log}
 
@@ -92,8 +91,7 @@ class Runs:
                 batch.append({**self._told(run), "points": points, "log": "".join(run.unsent_log)[-LOG_CHARACTERS:]})
                 run.unsent, run.unsent_points, run.unsent_log = False, set(), []
         if batch:
-            self.sequence += 1
-            self._page.tell("deltas", sequence=self.sequence, runs=batch)
+            self._page.tell("deltas", runs=batch)
 
     def _told(self, run: _Run) -> dict[str, Any]:
         return {"job": run.job, "figures": run.figures, "history": run.history}

@@ -38,11 +38,10 @@ class _Stream:
 class Streams:
     """Follows generations and tells a page's browsers what they say.
 
-    Batches are numbered by `sequence`. A browser that took a snapshot at a number needs exactly the batches after it.
+    A browser that took a snapshot needs exactly the batches that the page tells after it.
     """
 
     def __init__(self, page: Speaker, api: Api) -> None:
-        self.sequence = 0
         self._page = page
         self._api = api
         self._streams: dict[str, _Stream] = {}
@@ -55,7 +54,7 @@ class Streams:
             self._page.spawn(self._read(generation_id, stream))
 
     def message(self, generation_id: str | None) -> Message | None:
-        """What a followed generation has said, up to `sequence`; None where it is not followed."""
+        """What a followed generation has told; None where it is not followed."""
         stream = self._streams.get(generation_id or "")
         if stream is None:
             return None
@@ -74,8 +73,7 @@ class Streams:
                 stream.said += events
                 batch.append([generation_id, [event.to_dict() for event in events]])
         if batch:
-            self.sequence += 1
-            self._page.tell("deltas", sequence=self.sequence, streams=batch)
+            self._page.tell("deltas", streams=batch)
 
     async def _read(self, generation_id: str, stream: _Stream) -> None:
         try:

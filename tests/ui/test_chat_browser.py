@@ -6,13 +6,15 @@ Every test also checks that no request left this machine.
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from llmws.messages import Parameters
 
@@ -211,6 +213,63 @@ def test_a_second_tab_sees_the_same_stream(
     _goes_on_and_is_stopped(second, stored, title)
     first.finished()
     assert first.text() == second.text()
+
+
+@dataclass
+class Line:
+    """The websocket of a page, which loses what is sent while it is down, as when a proxy is restarted."""
+
+    down: str = ""
+    lost: int = 0
+
+    def connect(self, browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+
+        def forward(side: str, to: WebSocketRoute) -> Callable[[str | bytes], None]:
+            def pass_on(message: str | bytes) -> None:
+                if self.down == side:
+                    self.lost += 1
+                else:
+                    to.send(message)
+
+            return pass_on
+
+        browser.on_message(forward("questions", server))
+        server.on_message(forward("answers", browser))
+
+
+def test_what_is_lost_on_the_way_is_asked_for_again(
+    new_page: Callable[..., Page], voila: str, workspace: Workspace, prepared: Callable[..., str]
+) -> None:
+    title, line, page, client = prepared("Lost"), Line(), new_page(), workspace.client()
+    kept = client.chats.open(client.chats.list(query=title).id[0])
+    page.route_web_socket(re.compile("/channels"), line.connect)
+    page.goto(f"{voila}/voila/render/chat.ipynb")
+    chat = ChatPage(page).ready()
+    chat.open(title)
+
+    chat.composer.fill("Shown")
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    line.down = "answers"
+    chat.ask("Answered to nobody")
+    deadline = time.monotonic() + START_LIMIT_S
+    while not any(message.finish_reason for message in kept.messages()):
+        assert time.monotonic() < deadline
+        # Playwright forwards nothing while it is not asked for anything.
+        page.evaluate("1")
+    line.down = ""
+    expect(chat.answers).to_contain_text(["Answered to nobody"])
+    expect(chat.asked).to_have_count(1)
+
+    line.down, line.lost = "questions", 0
+    chat.ask("Asked of nobody")
+    while not line.lost:
+        assert time.monotonic() < deadline
+        page.evaluate("1")
+    line.down = ""
+    expect(chat.answers).to_contain_text(["Answered to nobody", "Asked of nobody"])
+    expect(chat.asked).to_have_count(2)
+    assert len(kept.messages()) == 4
 
 
 def test_reasoning_is_open_while_it_lasts_and_folds_with_its_duration(

@@ -126,11 +126,12 @@ def test_a_tab_that_comes_in_the_middle_gets_whole_answers(browser: Browser, api
     api.pause_s = 0.02
     words = " ".join(f"w{number}" for number in range(40))
     asked = browser.ask("ask", prompt=words, models=["echo", "echo"], key="k")["value"]["comparison"]["id"]
-    browser.wait(lambda message: message["type"] == "deltas" and message["sequence"] == 3)
-    start = browser.ask("start", view="another", comparison=asked)["value"]
+    browser.wait(lambda message: message["type"] == "deltas" and len(browser.of("deltas")) == 3)
+    told = browser.ask("start", view="another", comparison=asked)
+    start = told["value"]
     whole = words.replace(" ", "")
     browser.wait(lambda _: set(said(browser).values()) == {whole})
-    later = [deltas for deltas in browser.of("deltas") if deltas["sequence"] > start["sequence"]]
+    later = [deltas for deltas in browser.of("deltas") if deltas["number"] > told["number"]]
     for item in start["comparison"]["items"]:
         text = "".join(part["text"] for part in item["message"].get("parts", ()))
         for deltas in later:
@@ -177,13 +178,13 @@ def test_a_tab_that_comes_in_the_middle_misses_no_word(
     api.models = slow  # type: ignore[method-assign]
     tab = Browser(page, sent)
     sent.clear()
-    told = tab.ask("start", comparison=comparison["id"])["value"]
+    told = tab.ask("start", comparison=comparison["id"])
     tab.ended()
-    before = told["comparison"]["items"][0]["message"]
+    before = told["value"]["comparison"]["items"][0]["message"]
     after = [
         event["text"]
         for deltas in tab.of("deltas")
-        if deltas["sequence"] > told["sequence"]
+        if deltas["number"] > told["number"]
         for generation, events in deltas["streams"]
         for event in events
         if event["type"] == "text"

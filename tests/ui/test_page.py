@@ -45,7 +45,7 @@ def test_many_tokens_make_few_messages_numbered_without_a_gap(browser: Browser, 
     browser.ended()
     deltas = browser.of("deltas")
     assert browser.text() == "".join(f"w{n} " for n in range(2000))
-    assert [message["sequence"] for message in deltas] == list(range(1, len(deltas) + 1))
+    assert [message["number"] for message in browser.sent] == list(range(1, len(browser.sent) + 1))
     assert len(deltas) < 200
 
 
@@ -53,11 +53,12 @@ def test_a_tab_that_comes_in_the_middle_gets_the_whole_answer(browser: Browser, 
     client.api.pause_s = 0.02
     words = " ".join(f"w{n}" for n in range(40))
     chat = browser.ask("say", text=words, key="k", model="echo")["value"]["chat"]["id"]
-    browser.wait(lambda message: message["type"] == "deltas" and message["sequence"] == 3)
-    second = browser.ask("start", view="another", chat=chat)["value"]
+    browser.wait(lambda message: message["type"] == "deltas" and len(browser.of("deltas")) == 3)
+    told = browser.ask("start", view="another", chat=chat)
+    second = told["value"]
     answer = second["chat"]["messages"][1]["message"]
     browser.ended()
-    later = [message for message in browser.of("deltas") if message["sequence"] > second["sequence"]]
+    later = [message for message in browser.of("deltas") if message["number"] > told["number"]]
     events = [event for deltas in later for _, batch in deltas["streams"] for event in batch]
     said = "".join(part["text"] for part in answer["parts"])
     assert 0 < len(said) < len(words.replace(" ", ""))
@@ -88,12 +89,24 @@ def test_the_same_key_asks_once(browser: Browser, client: FakeClient) -> None:
     assert {key for name, key in client.api.calls if name == "send"} == {"same"}
 
 
+def test_a_request_whose_answer_got_lost_is_answered_again_and_done_once(browser: Browser, client: FakeClient) -> None:
+    asked = {"intent": "say", "view": VIEW, "request": 7, "values": {"text": "hi", "key": "k", "model": "echo"}}
+    for _ in range(3):
+        browser.post(asked)
+    first = browser.wait(lambda message: message.get("request") == 7)
+    browser.post(asked)
+    again = browser.wait(lambda message: message.get("request") == 7 and message["number"] > first["number"])
+    assert again["value"] == first["value"]
+    assert [name for name, _ in client.api.calls].count("send") == 1
+
+
 def test_rename_delete_and_restore_reach_the_other_tabs(browser: Browser) -> None:
     chat = browser.ask("say", text="hello", key="k", model="echo")["value"]["chat"]["id"]
     assert browser.ask("change", id=chat, title="Greetings")["value"]["title"] == "Greetings"
     assert browser.of("chat")[-1]["chat"]["title"] == "Greetings"
     browser.ask("delete", id=chat)
-    assert browser.of("removed")[-1] == {"type": "removed", "view": VIEW, "id": chat}
+    removed = browser.of("removed")[-1]
+    assert (removed["view"], removed["id"]) == (VIEW, chat)
     assert browser.page.messages == []
     assert browser.ask("find")["value"]["items"] == []
     assert browser.ask("restore", id=chat)["value"]["title"] == "Greetings"

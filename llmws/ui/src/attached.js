@@ -10,6 +10,8 @@ import { t } from "./strings.js";
 
 const PULSE_MS = 15_000;
 const IMPATIENT_PULSE_MS = 1_500;
+/** How long what is expected may be silent before it is asked for: it may have been lost on its way. */
+const SILENT_PULSE_MS = 4_000;
 const TOAST_MS = 8_000;
 
 export class Attached {
@@ -17,6 +19,9 @@ export class Attached {
   loading = signal(true);
   toasts = signal([]);
   #timer = 0;
+  #pulsed = 0;
+  #heard = 0;
+  #asked = false;
   #starting = false;
   #known = false;
 
@@ -26,6 +31,10 @@ export class Attached {
       // What takes long may wait for a service that is away: ask at once.
       slow: (intent) => intent !== "pulse" && this.pulse(),
       gap: () => this.again(),
+      heard: () => {
+        this.#heard = performance.now();
+        if (this.expecting) this.#pulseSoon();
+      },
       ...handlers,
     });
     this.silent = this.comm.silent;
@@ -59,14 +68,20 @@ export class Attached {
     return false;
   }
 
+  /** Whether deltas will come. */
+  get expecting() {
+    return false;
+  }
+
   // Asking
 
   async start() {
     this.#starting = true;
+    this.#pulsed = performance.now();
     await this.attempt("start", this.memory(), (value) => {
       this.#known = true;
       this.started(value);
-      this.comm.resume(value.sequence);
+      this.comm.follow();
       this.loading.value = this.away.value = false;
     });
     this.#starting = false;
@@ -93,18 +108,27 @@ export class Attached {
 
   #pulseSoon() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.pulse(), this.away.value || this.impatient ? IMPATIENT_PULSE_MS : PULSE_MS);
+    const soon = !this.#asked && (this.away.value || this.impatient);
+    const due = this.#pulsed + (soon ? IMPATIENT_PULSE_MS : PULSE_MS);
+    const silent = Math.max(this.#pulsed, this.#heard) + SILENT_PULSE_MS;
+    const at = this.expecting ? Math.min(due, silent) : due;
+    this.#timer = setTimeout(() => this.pulse(), Math.max(0, at - performance.now()));
   }
 
   async pulse() {
     clearTimeout(this.#timer);
     if (document.hidden) return;
     if (!this.#known && !this.#starting) return this.start();
+    this.#pulsed = performance.now();
+    this.#asked = true;
+    // The next one comes even where this one is never answered.
+    this.#pulseSoon();
     try {
       await this.comm.call("pulse", {}, (value) => batch(() => this.#beat(value)));
     } catch (error) {
       this.noticeAway(error);
     }
+    this.#asked = false;
     this.#pulseSoon();
   }
 

@@ -86,14 +86,18 @@ export class Comparisons extends Attached {
     return this.models.value.some((model) => model.state === "starting");
   }
 
+  get expecting() {
+    return this.running.value;
+  }
+
   again() {
     this.#show(this.open.value?.id ?? null);
   }
 
   async #show(id) {
     const place = this.place.value;
-    await this.attempt("show", { id }, ({ comparison, sequence }) => {
-      this.comm.resume(sequence);
+    await this.attempt("show", { id }, ({ comparison }) => {
+      this.comm.follow();
       if (place === this.place.value && comparison) this.#snapshot(comparison);
       this.loading.value = false;
     });
@@ -119,7 +123,7 @@ export class Comparisons extends Attached {
       this.loading.value = false;
     });
     remember(sessionStorage, this.#memory, null);
-    if (left) this.attempt("show", { id: null }, ({ sequence }) => this.comm.resume(sequence));
+    if (left) this.attempt("show", { id: null }, () => this.comm.follow());
   }
 
   /** Show a comparison. An answer that is on the page already stays the same column, so that nothing flickers. */
@@ -196,8 +200,8 @@ export class Comparisons extends Attached {
     const asked = await this.attempt(
       "ask",
       { prompt: text, models, key, parameters, system: system || null },
-      ({ comparison, sequence }) => {
-        this.comm.resume(sequence);
+      ({ comparison }) => {
+        this.comm.follow();
         if (place === this.place.value) this.#snapshot(comparison);
       },
     );

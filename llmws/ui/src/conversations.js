@@ -4,13 +4,10 @@
  * Python owns the truth: what is kept here is a snapshot with the deltas since, and what was typed but not yet sent.
  */
 import { batch, computed, signal } from "@preact/signals";
+import { Attached } from "./attached.js";
+import { Library } from "./library.js";
 import { fold, textOf } from "./messages.js";
-import { connect, randomId, recall, remember, saveFile } from "./page.js";
-import { t } from "./strings.js";
-
-const PULSE_MS = 15_000;
-const IMPATIENT_PULSE_MS = 1_500;
-const TOAST_MS = 8_000;
+import { randomId, recall, remember, saveFile } from "./page.js";
 
 let rows = 0;
 
@@ -21,22 +18,14 @@ function newRow({ id = null, generation_id = null, created_at = Date.now() / 100
 
 const isOpen = (row) => row?.message.value.role === "assistant" && !row.message.value.finish_reason;
 
-export class Conversations {
+export class Conversations extends Attached {
+  library = new Library(this);
   models = signal([]);
-  chats = signal([]);
-  moreChats = signal(null);
-  query = signal("");
   /** The chat that is shown; null is a new one that has not been sent. */
   open = signal(null);
   draft = signal({ model: null, parameters: {}, system: "" });
   rows = signal([]);
   earlier = signal(null);
-  loading = signal(true);
-  away = signal(false);
-  toasts = signal([]);
-  /** Set to the id of the chat whose title is being edited. */
-  renaming = signal(null);
-  renamingInHeader = signal(false);
   /** What counts as one place: it changes when another conversation is shown. */
   place = signal(0);
 
@@ -45,59 +34,58 @@ export class Conversations {
   model = computed(() => this.models.value.find((model) => model.id === this.modelId.value) ?? null);
   settings = computed(() => this.open.value ?? this.draft.value);
 
-  #timer = 0;
-  #starting = false;
-  /** Chats deleted here. What was read before the deletion may come in after it. */
-  #gone = new Set();
   #memory;
 
   constructor(model) {
+    super(model, {
+      deltas: (message) => this.#fold(message),
+      chat: ({ chat }) => {
+        this.library.comeBack(chat.id);
+        this.know(chat);
+      },
+      removed: ({ id }) => this.forget(id),
+      appended: (message) => this.#append(message),
+    });
     // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed.
     this.#memory = `llmws.chat:${location.pathname}`;
     this.wanted = model.get("model");
-    this.comm = connect(model, {
-      deltas: (message) => this.#fold(message),
-      gap: () => this.#show(this.open.value?.id ?? null),
-      chat: ({ chat }) => {
-        this.#gone.delete(chat.id);
-        this.#know(chat);
-      },
-      removed: ({ id }) => this.#forget(id),
-      appended: (message) => this.#append(message),
-      refused: ({ error }) => this.fail(error),
-      // What takes long may wait for a service that is away: ask at once.
-      slow: (intent) => intent !== "pulse" && this.#pulse(),
-    });
-    this.silent = this.comm.silent;
-    document.addEventListener("visibilitychange", this.#wake);
     this.start();
-  }
-
-  close() {
-    clearTimeout(this.#timer);
-    document.removeEventListener("visibilitychange", this.#wake);
-    this.comm.close();
   }
 
   // Reading
 
-  async start() {
-    this.#starting = true;
-    const chat = recall(sessionStorage, this.#memory);
-    await this.#try("start", { chat }, (value) => batch(() => this.#started(value)));
-    this.#starting = false;
-    this.#pulseSoon();
+  memory() {
+    return { chat: recall(sessionStorage, this.#memory) };
   }
 
-  #started({ models, chats, chat, sequence }) {
+  started({ models, chats, chat }) {
     this.models.value = models;
-    this.chats.value = chats.items;
-    this.moreChats.value = chats.next_cursor;
+    this.library.refresh(chats);
     this.draft.value = { ...this.draft.value, model: this.#firstModel() };
     if (chat) this.#snapshot(chat);
-    this.comm.resume(sequence);
-    this.loading.value = false;
-    this.away.value = false;
+  }
+
+  get impatient() {
+    return this.models.value.some((model) => model.state === "starting");
+  }
+
+  get expecting() {
+    return this.running.value;
+  }
+
+  again() {
+    this.#show(this.open.value?.id ?? null);
+  }
+
+  beat({ models, chats }) {
+    this.models.value = models;
+    if (!this.modelId.value) this.draft.value = { ...this.draft.value, model: this.#firstModel() };
+    this.library.refresh(chats);
+    const chat = chats.items.find((one) => one.id === this.open.value?.id);
+    if (!chat) return;
+    this.open.value = chat;
+    const unseen = chat.running && !this.rows.value.some((row) => row.generation === chat.running);
+    if (unseen) this.again();
   }
 
   #firstModel() {
@@ -121,19 +109,17 @@ export class Conversations {
       return row;
     });
     this.rows.value = [...stored, ...unsent];
-    this.#know(chat);
+    this.know(chat);
     remember(sessionStorage, this.#memory, chat.id);
   }
 
   async #show(id) {
     const place = this.place.value;
-    await this.#try("show", { id }, ({ sequence, ...snapshot }) =>
-      batch(() => {
-        this.comm.resume(sequence);
-        if (place === this.place.value && snapshot.chat) this.#snapshot(snapshot);
-        this.loading.value = false;
-      }),
-    );
+    await this.attempt("show", { id }, (snapshot) => {
+      this.comm.follow();
+      if (place === this.place.value && snapshot.chat) this.#snapshot(snapshot);
+      this.loading.value = false;
+    });
   }
 
   show(id) {
@@ -143,7 +129,7 @@ export class Conversations {
       this.rows.value = [];
       this.earlier.value = null;
       this.loading.value = true;
-      this.open.value = this.chats.value.find((chat) => chat.id === id) ?? null;
+      this.open.value = this.library.find(id);
     });
     this.#show(id);
   }
@@ -159,35 +145,17 @@ export class Conversations {
       this.loading.value = false;
     });
     remember(sessionStorage, this.#memory, null);
-    if (left) this.#try("show", { id: null });
+    if (left) this.attempt("show", { id: null });
   }
 
   async showEarlier() {
     const { place, earlier } = this;
     const values = { id: this.open.value.id, cursor: earlier.value };
     const at = place.value;
-    await this.#try("earlier", values, ({ messages, next_cursor }) => {
+    await this.attempt("earlier", values, ({ messages, next_cursor }) => {
       if (at !== place.value) return;
       this.rows.value = [...messages.map(newRow), ...this.rows.value];
       earlier.value = next_cursor;
-    });
-  }
-
-  async search(query) {
-    this.query.value = query;
-    await this.#try("find", { query }, (page) => {
-      if (query !== this.query.value) return;
-      this.chats.value = page.items;
-      this.moreChats.value = page.next_cursor;
-    });
-  }
-
-  async showMoreChats() {
-    const { query, moreChats } = this;
-    await this.#try("find", { query: query.value, cursor: moreChats.value }, ({ items, next_cursor }) => {
-      const known = new Set(this.chats.value.map((chat) => chat.id));
-      this.chats.value = [...this.chats.value, ...items.filter((chat) => !known.has(chat.id))];
-      moreChats.value = next_cursor;
     });
   }
 
@@ -204,18 +172,9 @@ export class Conversations {
     this.rows.value = [...this.rows.value, asked, answer];
     const apply = ({ chat, items }) =>
       batch(() => {
-        this.#know(chat);
+        this.know(chat);
         if (place !== this.place.value) return;
-        for (const [row, item] of [
-          [asked, items[0]],
-          [answer, items[1]],
-        ]) {
-          Object.assign(row, { id: item.id, generation: item.generation_id, at: item.created_at });
-          row.message.value = item.message;
-        }
-        // A snapshot may have brought them meanwhile.
-        const twice = (row) => row !== asked && row !== answer && (row.id === asked.id || row.id === answer.id);
-        this.rows.value = this.rows.value.filter((row) => !twice(row));
+        this.#arrived([asked, answer], items);
         this.open.value = chat;
         remember(sessionStorage, this.#memory, chat.id);
         if (answer.stopped) this.stop();
@@ -223,13 +182,25 @@ export class Conversations {
     try {
       await this.comm.call("say", { chat: id, text, key, model, parameters, system: system || null }, apply);
     } catch (error) {
-      this.#noticeAway(error);
+      this.noticeAway(error);
       answer.again = () => {
         this.rows.value = this.rows.value.filter((row) => row !== asked && row !== answer);
         this.send(text, key);
       };
       answer.message.value = { ...answer.message.value, error, finish_reason: "error" };
     }
+  }
+
+  /** What was shown before it was sent is in the store now, each of `sent` as the item of the same place. */
+  #arrived(sent, items) {
+    const stored = new Set(items.map((item) => item.id));
+    // A snapshot may have brought them meanwhile.
+    this.rows.value = this.rows.value.filter((row) => sent.includes(row) || !stored.has(row.id));
+    sent.forEach((row, index) => {
+      const { id, generation_id: generation, created_at: at, message } = items[index];
+      Object.assign(row, { id, generation, at });
+      row.message.value = message;
+    });
   }
 
   /** What was asked before `row`, asked again. */
@@ -242,7 +213,7 @@ export class Conversations {
 
   stop() {
     const row = this.rows.value.at(-1);
-    if (row?.generation) this.#try("stop", { generation: row.generation });
+    if (row?.generation) this.attempt("stop", { generation: row.generation });
     else if (row) row.stopped = true;
   }
 
@@ -255,37 +226,17 @@ export class Conversations {
   change(values) {
     const chat = this.open.value;
     if (!chat) this.draft.value = { ...this.draft.value, ...values };
-    else this.#change(chat, values);
+    else this.changeChat(chat, values);
   }
 
-  startRenaming(chat, inHeader = false) {
-    batch(() => {
-      this.renaming.value = chat.id;
-      this.renamingInHeader.value = inHeader;
-    });
-  }
-
-  rename(chat, title) {
-    this.renaming.value = null;
-    if (title && title !== chat.title) this.#change(chat, { title });
-  }
-
-  async #change(chat, values) {
-    this.#know({ ...chat, ...values });
-    const done = await this.#try("change", { id: chat.id, ...values }, (changed) => this.#know(changed));
-    if (!done) this.#know(chat);
-  }
-
-  async remove(chat) {
-    this.#forget(chat.id);
-    const done = await this.#try("delete", { id: chat.id });
-    if (!done) return this.#restored(chat);
-    const undo = () => this.#try("restore", { id: chat.id }, (restored) => this.#restored(restored));
-    this.toast({ text: t("deleted", { title: chat.title || t("untitled") }), action: t("undo"), act: undo });
+  async changeChat(chat, values) {
+    this.know({ ...chat, ...values });
+    const done = await this.attempt("change", { id: chat.id, ...values }, (changed) => this.know(changed));
+    if (!done) this.know(chat);
   }
 
   async download(format) {
-    await this.#try("download", { id: this.open.value.id, format }, ({ path }) => saveFile(path));
+    await this.attempt("download", { id: this.open.value.id, format }, ({ path }) => saveFile(path));
   }
 
   // What comes in
@@ -302,122 +253,27 @@ export class Conversations {
   }
 
   #ended(generation) {
-    const chat = this.chats.value.find((one) => one.running === generation);
-    if (chat) this.#know({ ...chat, running: null });
+    const chat = this.library.chats.value.find((one) => one.running === generation);
+    if (chat) this.know({ ...chat, running: null });
   }
 
   #append({ chat, items }) {
-    this.#know(chat);
+    this.know(chat);
     if (chat.id !== this.open.value?.id) return;
     const known = new Set(this.rows.value.map((row) => row.id));
     this.rows.value = [...this.rows.value, ...items.filter((item) => !known.has(item.id)).map(newRow)];
   }
 
-  /** Take in what is known of a chat now; the list is newest first. */
-  #know(chat, listed = !this.query.value) {
-    if (this.#gone.has(chat.id)) return;
+  /** Take in what is known of a chat now. */
+  know(chat) {
+    if (this.library.isGone(chat.id)) return;
     if (this.open.value?.id === chat.id) this.open.value = chat;
-    const others = this.chats.value.filter((one) => one.id !== chat.id);
-    if (!listed && others.length === this.chats.value.length) return;
-    const place = others.findIndex((one) => one.updated_at < chat.updated_at);
-    this.chats.value = others.toSpliced(place < 0 ? others.length : place, 0, chat);
+    this.library.know(chat);
   }
 
-  #restored(chat) {
-    this.#gone.delete(chat.id);
-    this.#know(chat, true);
-  }
-
-  #forget(id) {
-    this.#gone.add(id);
-    this.chats.value = this.chats.value.filter((chat) => chat.id !== id);
+  /** A chat was deleted, here or elsewhere. */
+  forget(id) {
+    this.library.forget(id);
     if (this.open.value?.id === id) this.startNew();
-  }
-
-  // The pulse: is the service there, did models come up, did another notebook say something?
-
-  #wake = () => {
-    if (!document.hidden) this.#pulse();
-  };
-
-  #pulseSoon() {
-    clearTimeout(this.#timer);
-    const impatient = this.away.value || this.models.value.some((model) => model.state === "starting");
-    this.#timer = setTimeout(() => this.#pulse(), impatient ? IMPATIENT_PULSE_MS : PULSE_MS);
-  }
-
-  async #pulse() {
-    clearTimeout(this.#timer);
-    if (document.hidden) return;
-    if (this.comm.lost && !this.#starting && !this.open.value) return this.start();
-    try {
-      await this.comm.call("pulse", {}, (value) => batch(() => this.#beat(value)));
-    } catch (error) {
-      this.#noticeAway(error);
-    }
-    this.#pulseSoon();
-  }
-
-  #beat({ models, chats }) {
-    const missed = this.away.value;
-    this.away.value = false;
-    this.models.value = models;
-    if (!this.modelId.value) this.draft.value = { ...this.draft.value, model: this.#firstModel() };
-    if (!this.query.value) this.#refresh(chats);
-    const id = this.open.value?.id;
-    const running = chats.items.find((chat) => chat.id === id)?.running;
-    const unseen = running && !this.rows.value.some((row) => row.generation === running);
-    if (id && (missed || unseen || this.comm.lost)) this.#show(id);
-    if (missed) this.toast({ text: t("back") });
-  }
-
-  #refresh({ items: read, next_cursor }) {
-    const items = read.filter((chat) => !this.#gone.has(chat.id));
-    const fresh = new Set(items.map((chat) => chat.id));
-    const oldest = items.at(-1)?.updated_at ?? 0;
-    const rest = next_cursor ? this.chats.value.filter((chat) => !fresh.has(chat.id) && chat.updated_at < oldest) : [];
-    this.chats.value = [...items, ...rest];
-    if (!rest.length) this.moreChats.value = next_cursor;
-    const open = items.find((chat) => chat.id === this.open.value?.id);
-    if (open) this.open.value = open;
-  }
-
-  // What goes wrong
-
-  /** Ask Python; an error becomes a toast (or the banner), and false is returned. */
-  async #try(intent, values, apply) {
-    try {
-      await this.comm.call(intent, values, apply);
-      return true;
-    } catch (error) {
-      if (!this.#noticeAway(error)) {
-        this.fail(error);
-        this.loading.value = false;
-      }
-      return false;
-    }
-  }
-
-  #noticeAway(error) {
-    const away = error.code === "service";
-    if (away && !this.away.value) {
-      this.away.value = true;
-      this.#pulseSoon();
-    }
-    return away;
-  }
-
-  fail(error) {
-    this.toast({ text: error.message, remedy: error.remedy, bad: true });
-  }
-
-  toast(toast) {
-    const shown = { ...toast, key: randomId() };
-    this.toasts.value = [...this.toasts.value.slice(-2), shown];
-    setTimeout(() => this.dismiss(shown), toast.bad ? 2 * TOAST_MS : TOAST_MS);
-  }
-
-  dismiss(toast) {
-    this.toasts.value = this.toasts.value.filter((one) => one !== toast);
   }
 }

@@ -105,8 +105,8 @@ export class FineTunes extends Attached {
 
   async #show(id) {
     const place = this.place.value;
-    await this.attempt("show", { id }, ({ run, sequence }) => {
-      this.comm.resume(sequence);
+    await this.attempt("show", { id }, ({ run }) => {
+      this.comm.follow();
       if (place === this.place.value && run) this.#snapshot(run);
       this.loading.value = false;
     });
@@ -131,7 +131,7 @@ export class FineTunes extends Attached {
       this.loading.value = false;
     });
     remember(sessionStorage, this.#memory, null);
-    if (left) this.attempt("show", { id: null }, ({ sequence }) => this.comm.resume(sequence));
+    if (left) this.attempt("show", { id: null }, () => this.comm.follow());
   }
 
   #clear() {
@@ -242,10 +242,10 @@ export class FineTunes extends Attached {
     if (Object.keys(problems).length || this.beginning.value) return;
     this.beginning.value = true;
     try {
-      await this.comm.call("begin", { dataset, base, recipe, key: this.#key }, ({ run, sequence }) =>
+      await this.comm.call("begin", { dataset, base, recipe, key: this.#key }, ({ run }) =>
         batch(() => {
           this.#clear();
-          this.comm.resume(sequence);
+          this.comm.follow();
           this.#snapshot(run);
         }),
       );

@@ -1,8 +1,9 @@
 /**
  * The comm layer of every page: intents go to the kernel, replies and broadcasts come back. It knows nothing of chats.
  *
- * Messages reach every tab of a kernel, so a reply carries the view and request it answers. Deltas are numbered;
- * where one is missing the page is told to ask for a snapshot, and hears no deltas until it has one.
+ * Messages reach every tab of a kernel, so a reply carries the view and request it answers. All are numbered, because
+ * Jupyter drops some, either way, while a websocket comes back. Where one is missing the page is told to ask for a
+ * snapshot, and hears no deltas until it has one; what was not answered is asked again, which Python does only once.
  */
 import { signal } from "@preact/signals";
 
@@ -25,29 +26,43 @@ export function connect(model, handlers) {
   const pending = new Map();
   const silent = signal(false);
   let requests = 0;
-  let sequence = null;
+  let number = null;
+  let following = false;
 
   function receive(message) {
     silent.value = false;
+    const missing = number !== null && message.number !== number + 1;
+    number = message.number;
+    if (missing) following = false;
+    handlers.heard?.();
     if (message.type === "reply") {
-      if (message.view !== view) return;
-      const waiting = pending.get(message.request);
-      if (!waiting) return;
-      pending.delete(message.request);
-      waiting.timers.forEach(clearTimeout);
-      if (message.error) waiting.reject(message.error);
-      else waiting.resolve(waiting.apply ? (waiting.apply(message.value) ?? message.value) : message.value);
+      if (message.view === view) answered(message);
     } else if (message.type === "deltas") {
-      if (sequence === null || message.sequence <= sequence) return;
-      if (message.sequence === sequence + 1) {
-        sequence = message.sequence;
-        handlers.deltas?.(message);
-      } else {
-        sequence = null;
-        handlers.gap?.();
-      }
+      if (following) handlers.deltas?.(message);
     } else if (message.view !== view) {
       handlers[message.type]?.(message);
+    }
+    if (missing && !following) handlers.gap?.();
+  }
+
+  function answered(message) {
+    const waiting = pending.get(message.request);
+    if (!waiting) return;
+    pending.delete(message.request);
+    waiting.timers.forEach(clearTimeout);
+    if (message.error) waiting.reject(message.error);
+    else waiting.resolve(waiting.apply ? (waiting.apply(message.value) ?? message.value) : message.value);
+    // What was asked long before this is slow, or was lost on its way there or back.
+    repeat(message.request);
+  }
+
+  /** Ask again what was asked before the request `limit` and has not been answered for a while. */
+  function repeat(limit) {
+    const now = performance.now();
+    for (const [request, waiting] of pending) {
+      if (request >= limit || now - waiting.sent < SLOW_MS) continue;
+      waiting.sent = now;
+      model.send(waiting.content);
     }
   }
 
@@ -58,8 +73,9 @@ export function connect(model, handlers) {
         silent.value = true;
       }, SILENCE_MS);
       const timers = [silence, setTimeout(() => handlers.slow?.(intent), SLOW_MS)];
-      pending.set(request, { resolve, reject, apply, timers });
-      model.send({ intent, view, request, values });
+      const content = { intent, view, request, values };
+      pending.set(request, { resolve, reject, apply, timers, content, sent: performance.now() });
+      model.send(content);
     });
   }
 
@@ -69,11 +85,15 @@ export function connect(model, handlers) {
     silent,
     /** Whether deltas are missing and no snapshot has come yet. */
     get lost() {
-      return sequence === null;
+      return !following;
     },
-    /** From here on deltas count: a snapshot taken at `number` has been shown. */
-    resume(number) {
-      sequence = number;
+    /** Whether something was asked and not answered yet. */
+    get waiting() {
+      return pending.size > 0;
+    },
+    /** From here on deltas count: a snapshot has just been shown, while its reply was received. */
+    follow() {
+      following = true;
     },
     close() {
       model.off("msg:custom", receive);

@@ -9,12 +9,12 @@ import { t } from "./strings.js";
 export function TitleInput({ chat, page }) {
   const input = useRef();
   useLayoutEffect(() => input.current.select(), []);
-  const keep = () => page.renaming.value === chat.id && page.rename(chat, input.current.value.trim());
+  const keep = () => page.library.renaming.value === chat.id && page.library.rename(chat, input.current.value.trim());
   const onKeyDown = (event) => {
     event.stopPropagation();
     if (event.isComposing) return;
     if (event.key === "Enter") keep();
-    else if (event.key === "Escape") page.renaming.value = null;
+    else if (event.key === "Escape") page.library.renaming.value = null;
   };
   return (
     <input
@@ -32,17 +32,17 @@ export function TitleInput({ chat, page }) {
 
 function Entry({ chat, page, onPick }) {
   const current = chat.id === page.open.value?.id;
-  if (page.renaming.value === chat.id && !page.renamingInHeader.value)
+  if (page.library.renaming.value === chat.id && !page.library.renamingInHeader.value)
     return (
       <li class="lw-entry" data-current={current}>
         <TitleInput chat={chat} page={page} />
       </li>
     );
   const title = chat.title || t("untitled");
-  const rename = () => page.startRenaming(chat);
+  const rename = () => page.library.startRenaming(chat);
   const onKeyDown = (event) => {
     if (event.key === "F2") rename();
-    else if (event.key === "Delete") page.remove(chat);
+    else if (event.key === "Delete") page.library.remove(chat);
     else return;
     event.preventDefault();
   };
@@ -62,17 +62,18 @@ function Entry({ chat, page, onPick }) {
       </button>
       <span class="lw-entry-actions">
         <IconButton name="pencil" label={t("rename")} onClick={rename} />
-        <IconButton name="trash" label={t("delete")} onClick={() => page.remove(chat)} />
+        <IconButton name="trash" label={t("delete")} onClick={() => page.library.remove(chat)} />
       </span>
     </li>
   );
 }
 
 function Entries({ page, onPick }) {
-  const chats = page.chats.value;
-  if (page.loading.value && !chats.length && !page.query.value)
+  const chats = page.library.chats.value;
+  if (page.loading.value && !chats.length && !page.library.query.value)
     return <div class="lw-skeleton-list" role="status" aria-label={t("loading")} />;
-  if (!chats.length) return <p class="lw-quiet lw-side-empty">{t(page.query.value ? "chats_none" : "chats_empty")}</p>;
+  if (!chats.length)
+    return <p class="lw-quiet lw-side-empty">{t(page.library.query.value ? "chats_none" : "chats_empty")}</p>;
   const groups = Map.groupBy(chats, (chat) => dayGroup(chat.updated_at));
   return [...groups].map(([heading, members]) => (
     <section key={heading}>
@@ -95,7 +96,7 @@ export function Sidebar({ page, onClose }) {
   const onInput = (event) => {
     const query = event.currentTarget.value.trim();
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => page.search(query), 200);
+    timer.current = setTimeout(() => page.library.search(query), 200);
   };
   return (
     <nav class="lw-side" aria-label={t("chats")}>
@@ -120,8 +121,8 @@ export function Sidebar({ page, onClose }) {
       </label>
       <div class="lw-side-list" onKeyDown={walk(".lw-entry-open")}>
         <Entries page={page} onPick={onPick} />
-        {page.moreChats.value && (
-          <button type="button" class="lw-link" onClick={() => page.showMoreChats()}>
+        {page.library.more.value && (
+          <button type="button" class="lw-link" onClick={() => page.library.showMore()}>
             {t("older_chats")}
           </button>
         )}
