@@ -63,9 +63,51 @@ class ChatRoutes:
         parameters: Parameters | None = None,
         key: str | None = None,
         origin: Mapping[str, str] | None = None,
+        replaces: str | None = None,
     ) -> dict[str, Any]:
         """POST /api/chats/{id}/messages: ask, and get ``{"message", "answer", "generation"}`` at once."""
-        body = said({"text": text, "model": model, "parameters": parameters})
+        body = said({"text": text, "model": model, "parameters": parameters, "replaces": replaces})
         path, headers = f"/api/chats/{segment(chat_id)}/messages", of_page() if origin is None else origin
-        sent = await self._request("POST", path, json=body, key=key, headers=headers)
-        return {**sent, "message": decoded(sent["message"]), "answer": decoded(sent["answer"])}
+        return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
+
+    async def message(self: Requests, chat_id: str, message_id: str) -> dict[str, Any]:
+        """GET /api/chats/{id}/messages/{message_id}."""
+        return decoded(await self._request("GET", f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}"))
+
+    async def regenerate(
+        self: Requests,
+        chat_id: str,
+        message_id: str,
+        model: str | None = None,
+        parameters: Parameters | None = None,
+        key: str | None = None,
+        origin: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """POST /api/chats/{id}/messages/{message_id}/regenerate: like `send`, without a ``message``."""
+        body, headers = said({"model": model, "parameters": parameters}), of_page() if origin is None else origin
+        path = f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}/regenerate"
+        return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
+
+    async def resume_answer(
+        self: Requests,
+        chat_id: str,
+        message_id: str,
+        model: str | None = None,
+        parameters: Parameters | None = None,
+        key: str | None = None,
+        origin: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """POST /api/chats/{id}/messages/{message_id}/continue: like `regenerate`."""
+        body, headers = said({"model": model, "parameters": parameters}), of_page() if origin is None else origin
+        path = f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}/continue"
+        return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
+
+    async def select(self: Requests, chat_id: str, message_id: str) -> dict[str, Any]:
+        """POST /api/chats/{id}/messages/{message_id}/select: show the branch that a message is on; the chat."""
+        path = f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}/select"
+        return await self._request("POST", path)
+
+
+def _begun(sent: dict[str, Any]) -> dict[str, Any]:
+    message = sent["message"]
+    return {**sent, "message": message and decoded(message), "answer": decoded(sent["answer"])}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-from ..errors import InvalidRequest
 from ..messages import Message, Parameters, StreamEvent
 from .answers import Answer, shown
+from .choices import Choices, chosen
 from .origin import of_cell
+from .turns import Turns
 
 if TYPE_CHECKING:
     import pandas
@@ -20,37 +20,7 @@ if TYPE_CHECKING:
 _PAGE = 100
 
 
-class Choices(TypedDict, total=False):
-    """`Parameters` as keywords: ``client.chat("…", temperature=0)``."""
-
-    temperature: float | None
-    top_p: float | None
-    max_tokens: int | None
-    seed: int | None
-    stop: tuple[str, ...]
-    reasoning_effort: Literal["none", "low", "medium", "high"] | None
-    extra: dict[str, Any]
-
-
-def chosen(parameters: Parameters | None, choices: Choices) -> Parameters | None:
-    """`parameters` with `choices` laid over them; a name that does not exist is an `InvalidRequest`.
-
-    Example:
-        >>> chosen(Parameters(seed=1), {"temperature": 0}).to_dict()
-        {'temperature': 0, 'seed': 1}
-    """
-    unknown = sorted(set(choices) - set(Choices.__annotations__))
-    if unknown:
-        raise InvalidRequest(
-            f"There is no parameter {', '.join(unknown)}.",
-            remedy=f"There are {', '.join(Choices.__annotations__)}; what only one provider knows goes into `extra`.",
-        )
-    if isinstance(stop := choices.get("stop"), str):
-        choices = {**choices, "stop": (stop,)}
-    return replace(parameters or Parameters(), **choices) if choices else parameters
-
-
-class Chat:
+class Chat(Turns):
     """A conversation. The service keeps it; this is a view of it.
 
     Example:
@@ -116,19 +86,13 @@ class Chat:
             yield from events
 
     def messages(self) -> list[Message]:
-        """All that was said, oldest first.
+        """All that was said on the branch that is shown, oldest first.
 
         Example:
             >>> client.chats.create(model="echo").messages()
             []
         """
-        found: list[Message] = []
-        cursor = None
-        while True:
-            page = self._client.run(self._client.api.messages(self.id, _PAGE, cursor))
-            found = [item["message"] for item in page["items"]] + found
-            if not (cursor := page["next_cursor"]):
-                return found
+        return [item["message"] for item in self._items()]
 
     def rename(self, title: str) -> None:
         """Give the chat another title.

@@ -18,7 +18,8 @@ from ..settings import Settings
 from .answers import Answer, shown
 from .api import Api
 from .bridge import Bridge, bridge
-from .chats import Chats, Choices, chosen
+from .chats import Chats
+from .choices import Choices, chosen
 from .comparisons import compare
 from .finding import Address, Finder, Given, Local
 from .jobs import Job, Jobs

@@ -264,10 +264,24 @@ def to_json(generation: Generation, message: Message | None = None) -> dict[str,
 
 
 def plan(
-    person: Person, chosen: Chosen, messages: Sequence[Message], parameters: Parameters, model: str, origin: Origin
+    person: Person,
+    chosen: Chosen,
+    messages: Sequence[Message],
+    parameters: Parameters,
+    model: str,
+    origin: Origin,
+    *,
+    goes_on: bool = False,
 ) -> Call:
-    """The call that asks a model for an answer to `messages`, as far back as its context reaches."""
-    fitting, warnings = history.fit(messages, chosen.context, parameters.max_tokens)
+    """The call that asks a model for an answer to `messages`, as far back as its context reaches.
+
+    Args:
+        goes_on: the last message is an answer that was cut off, and the model is asked for the rest of it.
+    """
+    asked, told = history.going_on(messages, chosen.context) if goes_on else (messages, ())
+    # What was asked, what was said to it, and that it shall go on.
+    fitting, warnings = history.fit(asked, chosen.context, parameters.max_tokens, keep=3 if goes_on else 1)
+    warnings = (*told, *warnings)
     request = CompletionRequest(chosen.model, fitting, parameters)
     return Call(person, model, chosen.provider_id, chosen.provider, request, origin, warnings=warnings)
 

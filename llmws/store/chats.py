@@ -100,6 +100,14 @@ def update(connection: Connection, owner: str, id: str, **changes: Any) -> Chat:
     return get(connection, owner, id)
 
 
+def go_to(connection: Connection, owner: str, id: str, head_id: str) -> Chat:
+    """Move the head to another message of the chat. To look at another branch changes nothing that was said."""
+    get(connection, owner, id)
+    _check_head(connection, id, head_id)
+    _set(connection, id, head_id=head_id)
+    return get(connection, owner, id)
+
+
 def delete(connection: Connection, owner: str, id: str) -> None:
     """Hide the chat; `restore` brings it back."""
     get(connection, owner, id)

@@ -84,8 +84,11 @@ def begin(
     purpose: str = "chat",
     chat_id: str | None = None,
     message: Message | None = None,
+    parent_id: str | None = messages.HEAD,
 ) -> Begun:
     """Insert what the user said (if given), the empty answer and the running generation, and move the chat's head.
+
+    The first of them goes below the chat's head, or another message of it.
 
     Repeated with the same `id` it returns what the first call made. A chat that is still answering is a `Conflict`.
     """
@@ -99,10 +102,11 @@ def begin(
             remedy="Wait for the answer to end, or stop it.",
             details={"generation_id": answering},
         )
+    place: dict[str, Any] = {"chat_id": chat_id, "parent_id": parent_id}
     if message is not None:
-        messages.append(connection, owner, derive_id(id, "message"), message, chat_id=chat_id)
+        place["parent_id"] = messages.append(connection, owner, derive_id(id, "message"), message, **place).id
     empty = Message("assistant", model=model)
-    answer = messages.append(connection, owner, derive_id(id, "answer"), empty, chat_id=chat_id, generation_id=id)
+    answer = messages.append(connection, owner, derive_id(id, "answer"), empty, generation_id=id, **place)
     connection.execute(
         insert(tables.generations).values(
             id=id,
@@ -198,8 +202,8 @@ def interrupt_running(
         message = assemble(stream)
         before: list[Message] = []
         if generation.chat_id is not None:
-            path = messages.path(connection, generation.owner, generation.chat_id)
-            before = [row.message for row in path if row.id != generation.message_id]
+            path = messages.path(connection, generation.owner, generation.chat_id, generation.message_id)
+            before = [row.message for row in path[:-1]]
         finish(connection, generation.id, message, settle(generation, before, message) if settle else None)
     return len(left)
 

@@ -6,15 +6,19 @@ What a message says is `llmws.messages.Message`, kept whole as JSON; this module
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, literal, select, update
+from sqlalchemy import Connection, Row, exists, insert, literal, or_, select, update
 
 from ..errors import InvalidRequest, NotFound
 from ..messages import Message
 from . import chats, tables
 from .paging import checked_limit
+
+# Instead of the id of a parent: below what the chat has come to.
+HEAD: Final = "head"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +41,19 @@ def append(
     message: Message,
     *,
     chat_id: str | None = None,
+    parent_id: str | None = HEAD,
     generation_id: str | None = None,
 ) -> ChatMessage:
-    """Put `message` below the chat's head and make it the head; without a chat it stands alone.
+    """Put `message` below the chat's head, or another message of it, and make it the head; without a chat it stands
+    alone.
 
     Where `owner` already has a message of this id (the request was repeated), that one is returned.
     """
     if (known := _find(connection, owner, id)) is not None:
         return known
-    parent_id = chats.get(connection, owner, chat_id).head_id if chat_id is not None else None
+    chat = chats.get(connection, owner, chat_id) if chat_id is not None else None
+    if parent_id == HEAD or chat is None:
+        parent_id = chat.head_id if chat is not None else None
     row = ChatMessage(id, owner, chat_id, parent_id, generation_id, message, time.time())
     values = {column.name: getattr(row, column.name) for column in tables.messages.c if column.name != "body"}
     connection.execute(insert(tables.messages).values(**values, body=message.to_dict()))
@@ -54,17 +62,47 @@ def append(
     return row
 
 
-def get(connection: Connection, owner: str, id: str) -> ChatMessage:
-    """The message, or `NotFound` where `owner` has none of this id."""
+def get(connection: Connection, owner: str, id: str, chat_id: str | None = None) -> ChatMessage:
+    """The message, or `NotFound` where `owner` has none of this id, or none in that chat."""
     found = _find(connection, owner, id)
-    if found is None:
-        raise NotFound("There is no such message.")
+    if found is None or (chat_id is not None and found.chat_id != chat_id):
+        raise NotFound("There is no such message.", remedy="Its chat may have been deleted; read the messages anew.")
     return found
 
 
-def path(connection: Connection, owner: str, chat_id: str) -> list[ChatMessage]:
-    """The messages from the first to the head: what a model is given."""
-    return _climb(connection, chats.get(connection, owner, chat_id).head_id, chat_id, None)
+def path(connection: Connection, owner: str, chat_id: str, to: str | None = HEAD) -> list[ChatMessage]:
+    """The messages from the first to the head, or down `to` another of the chat: what a model is given."""
+    head_id = chats.get(connection, owner, chat_id).head_id
+    return _climb(connection, head_id if to == HEAD else to, chat_id, None)
+
+
+def siblings(connection: Connection, chat_id: str, parents: Iterable[str | None]) -> dict[str | None, list[str]]:
+    """The ids of the messages below each of these parents, oldest first: of all at once, since each has few."""
+    wanted = set(parents)
+    columns = tables.messages.c
+    below = columns.parent_id.in_(wanted - {None})
+    statement = select(columns.parent_id, columns.id).where(
+        columns.chat_id == chat_id, or_(below, columns.parent_id.is_(None)) if None in wanted else below
+    )
+    found: dict[str | None, list[str]] = {}
+    for parent_id, child_id in connection.execute(statement.order_by(columns.created_at, columns.id)):
+        found.setdefault(parent_id, []).append(child_id)
+    return found
+
+
+def newest_leaf(connection: Connection, chat_id: str, id: str) -> str:
+    """Where the conversation through message `id` of the chat went last: the newest of those below it that have none
+    below themselves.
+    """
+    columns = tables.messages.c
+    tree = select(columns.id, columns.created_at).where(columns.id == id, columns.chat_id == chat_id)
+    below = tree.cte("below", recursive=True)
+    step = select(columns.id, columns.created_at).where(columns.parent_id == below.c.id, columns.chat_id == chat_id)
+    below = below.union_all(step)
+    child = tables.messages.alias("child")
+    leaves = select(below.c.id).where(~exists().where(child.c.parent_id == below.c.id, child.c.chat_id == chat_id))
+    found = connection.scalar(leaves.order_by(below.c.created_at.desc(), below.c.id.desc()).limit(1))
+    return found if found is not None else id
 
 
 def page(

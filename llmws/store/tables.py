@@ -62,11 +62,13 @@ messages = Table(
     metadata,
     Column("id", _ID, primary_key=True),
     Column("owner", _NAME, nullable=False),
-    Column("chat_id", _ID, ForeignKey("chats.id"), index=True),
-    Column("parent_id", _ID, ForeignKey("messages.id")),
+    Column("chat_id", _ID, ForeignKey("chats.id")),
+    # An index of its own, too: who erases a message asks whether others are below it.
+    Column("parent_id", _ID, ForeignKey("messages.id"), index=True),
     Column("generation_id", _ID),
     Column("body", JSON, nullable=False),
     Column("created_at", Double, nullable=False),
+    Index(None, "chat_id", "parent_id"),
 )
 
 generations = Table(

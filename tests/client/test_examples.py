@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import llmws
-from llmws.client import Client, chats, jobs, providers
+from llmws.client import Client, chats, choices, jobs, providers, turns
 from llmws.client import client as client_module
 from llmws.settings import Settings
 from llmws.ui import chats as chats_page
@@ -19,7 +19,18 @@ from llmws.ui import providers as providers_page
 from tests.service.harness import Running, running_service
 from tests.service.workshop import Workshop
 
-MODULES = [chats, client_module, jobs, providers, chats_page, compare_page, finetune_page, providers_page]
+MODULES = [
+    chats,
+    choices,
+    client_module,
+    jobs,
+    providers,
+    turns,
+    chats_page,
+    compare_page,
+    finetune_page,
+    providers_page,
+]
 EXAMPLES = {test.name: test for module in MODULES for test in doctest.DocTestFinder().find(module) if test.examples}
 # Values that say all there is to say in a sentence; what makes them has the example.
 PLAIN = {"Parameters", "Part", "Timing", "Usage", "errors"}
@@ -49,7 +60,7 @@ def test_example(name: str, client: Client, service: Running, monkeypatch: pytes
 def _public() -> Iterator[tuple[str, str]]:
     for name in set(llmws.__all__) - PLAIN:
         yield name, inspect.getdoc(getattr(llmws, name)) or ""
-    for cls in (llmws.Client, llmws.Chat, llmws.Job, chats.Chats, jobs.Jobs, providers.Providers):
+    for cls in (llmws.Client, llmws.Chat, llmws.Job, chats.Chats, jobs.Jobs, providers.Providers, turns.Turns):
         for name, member in vars(cls).items():
             if not name.startswith("_") and inspect.isfunction(member):
                 yield f"{cls.__name__}.{name}", inspect.getdoc(member) or ""

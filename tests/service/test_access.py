@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -116,6 +117,12 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
         ("POST", f"{mine}/restore", None),
         ("GET", f"{mine}/messages", None),
         ("POST", f"{mine}/messages", {"text": "x"}),
+        ("POST", f"{mine}/messages", {"text": "x", "replaces": sent["message"]["id"]}),
+        ("GET", f"{mine}/messages/{sent['message']['id']}", None),
+        *(
+            ("POST", f"{mine}/messages/{sent['answer']['id']}/{what}", None)
+            for what in ("regenerate", "continue", "select")
+        ),
         ("GET", answer, None),
         ("GET", f"{answer}/events", None),
         ("POST", f"{answer}/cancel", None),
@@ -162,7 +169,7 @@ async def test_each_route_lets_in_whom_its_rule_names(
         if (let_in and route.path in endless) or type(rule).__name__ == "Ticketed":
             continue
         for method in sorted(route.methods):
-            answer = await http.request(method, route.path.replace("{id}", "0" * 32), headers=by(role))
+            answer = await http.request(method, re.sub(r"{\w+}", "0" * 32, route.path), headers=by(role))
             tried += 1
             refusal = 401 if role == "anonymous" else 403
             assert (answer.status_code != refusal) == let_in, (method, route.path, answer.status_code)

@@ -1,0 +1,194 @@
+"""The part of a `Chat` that goes back: a question said differently, another answer, the rest of one, its versions.
+
+Messages are values and carry no ids; `at` says which is meant, by its place in `messages`, from the end where negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from ..errors import InvalidRequest
+from ..messages import Message, Parameters
+from .answers import Answer, shown
+from .choices import Choices, chosen
+from .origin import of_cell
+
+if TYPE_CHECKING:
+    from .client import Client
+
+_PAGE = 100
+
+
+class Turns:
+    """What `Chat` is made with."""
+
+    id: str
+    _client: Client
+
+    def edit(
+        self,
+        text: str,
+        at: int | None = None,
+        model: str | None = None,
+        *,
+        parameters: Parameters | None = None,
+        show: bool = True,
+        **choices: Unpack[Choices],
+    ) -> Message:
+        """Say a question differently, and get the new answer. What was there stays as another branch, see `select`.
+
+        Args:
+            at: which question; by default the last.
+            model: another than the chat's, for this answer.
+            show: False returns the answer only.
+
+        Raises:
+            Conflict: an answer is already running in this chat.
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> message = chat.send("Why is the sky blew?", show=False)
+            >>> chat.edit("Why is the sky blue?", show=False).text
+            'Why is the sky blue?'
+            >>> len(chat.messages())
+            2
+        """
+        wanted, origin = chosen(parameters, choices), of_cell()
+
+        async def ask(question: str) -> dict[str, Any]:
+            return await self._client.api.send(self.id, text, model, wanted, origin=origin, replaces=question)
+
+        return self._shown(ask, self._find(at, "user"), show)
+
+    def regenerate(
+        self,
+        model: str | None = None,
+        at: int | None = None,
+        *,
+        parameters: Parameters | None = None,
+        show: bool = True,
+        **choices: Unpack[Choices],
+    ) -> Message:
+        """Ask for another answer to the same. The one that was there stays as another branch, see `select`.
+
+        Args:
+            model: by default the one that gave the answer.
+            at: instead of which answer; by default the last.
+            show: False returns the answer only.
+
+        Raises:
+            Conflict: an answer is already running in this chat.
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> message = chat.send("Name a moon.", show=False)
+            >>> chat.regenerate(show=False, extra={"tokens": ["Io."]}).text
+            'Io.'
+        """
+        wanted, origin = chosen(parameters, choices), of_cell()
+
+        async def ask(answer: str) -> dict[str, Any]:
+            return await self._client.api.regenerate(self.id, answer, model, wanted, origin=origin)
+
+        return self._shown(ask, self._find(at, "assistant"), show)
+
+    def resume(
+        self,
+        model: str | None = None,
+        at: int | None = None,
+        *,
+        parameters: Parameters | None = None,
+        show: bool = True,
+        **choices: Unpack[Choices],
+    ) -> Message:
+        """Get the rest of an answer that was cut off: by `max_tokens`, by Stop, by an error.
+
+        Args:
+            model: by default the one that gave the answer.
+            at: which answer; by default the last.
+            show: False returns the rest only.
+
+        Raises:
+            InvalidRequest: it came to its end, or said nothing yet.
+            Conflict: an answer is already running in this chat.
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> chat.send("one two three", max_tokens=2, show=False).finish_reason
+            'length'
+            >>> chat.resume(show=False, extra={"tokens": [" three"]}).text
+            ' three'
+        """
+        wanted, origin = chosen(parameters, choices), of_cell()
+
+        async def ask(answer: str) -> dict[str, Any]:
+            return await self._client.api.resume_answer(self.id, answer, model, wanted, origin=origin)
+
+        return self._shown(ask, self._find(at, "assistant"), show)
+
+    def versions(self, at: int = -1) -> list[Message]:
+        """All that was said at this place of the conversation, oldest first: a question and what it was changed to, the
+        answers to one question.
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> message = chat.send("Hello", show=False)
+            >>> message = chat.edit("Good morning", show=False)
+            >>> [version.text for version in chat.versions(at=0)]
+            ['Hello', 'Good morning']
+        """
+        ids = _at(self._items(), at)["siblings"]
+        return [self._client.run(self._client.api.message(self.id, one))["message"] for one in ids]
+
+    def select(self, version: int, at: int = -1) -> list[Message]:
+        """Go to the branch of one of the `versions`, by its number from 0 on; what is said next goes on there.
+
+        Returns:
+            The messages of that branch.
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> message = chat.send("Hello", show=False)
+            >>> message = chat.edit("Good morning", show=False)
+            >>> [message.text for message in chat.select(0, at=0)]
+            ['Hello', 'Hello']
+        """
+        message_id = _at(_at(self._items(), at)["siblings"], version)
+        self._client.run(self._client.api.select(self.id, message_id))
+        return [item["message"] for item in self._items()]
+
+    def _items(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = self._client.run(self._client.api.messages(self.id, _PAGE, cursor))
+            found = page["items"] + found
+            if not (cursor := page["next_cursor"]):
+                return found
+
+    def _find(self, at: int | None, role: str) -> str:
+        """The id of the message at this place, or of the last of this role."""
+        items = self._items()
+        if at is not None:
+            return str(_at(items, at)["id"])
+        fitting = [item["id"] for item in items if item["message"].role == role]
+        if not fitting:
+            raise InvalidRequest("Nothing was said in this chat yet.", remedy="Ask with `send`.")
+        return str(fitting[-1])
+
+    def _shown(self, ask: Callable[[str], Awaitable[dict[str, Any]]], id: str, show: bool) -> Message:
+        async def generation() -> dict[str, Any]:
+            begun: dict[str, Any] = (await ask(id))["generation"]
+            return begun
+
+        return shown(self._client.loop, Answer(self._client.api, generation), show)
+
+
+def _at(found: Sequence[Any], place: int) -> Any:
+    try:
+        return found[place]
+    except IndexError:
+        raise InvalidRequest(
+            f"There is no {place} among {len(found)}.", remedy="See `messages` and `versions`."
+        ) from None
