@@ -25,7 +25,7 @@ PURE = {
     "shipped",
     "terminal",
 }
-MIDDLE = {"datasets", "evaluation", "prompts", "providers", "serving", "store", "training"}
+MIDDLE = {"datasets", "evaluation", "prompts", "providers", "serving", "store", "training", "transfer"}
 # What a layer may import besides itself and what is pure. `cli` opens everything, and is opened by nothing.
 MAY_IMPORT: dict[str, set[str]] = {
     **{noun: set() for noun in MIDDLE},

@@ -24,13 +24,14 @@ from .chat_routes import ChatRoutes
 from .finding import Address, Finder, Start, Stopped
 from .origin import of_page
 from .provider_routes import ProviderRoutes
+from .transfer_routes import TransferRoutes
 
 # How long a service may be away before a request gives up. One that was ended on purpose seldom comes back.
 AWAY_LIMIT_S = 20.0
 STOPPED_LIMIT_S = 5.0
 
 
-class Api(ChatRoutes, ProviderRoutes):
+class Api(ChatRoutes, ProviderRoutes, TransferRoutes):
     """The routes of one service. Methods return the JSON of the route, with `Message`, `StreamEvent` decoded.
 
     Every method raises the `llmws.Error` that the service answered with, or a `ServiceError` where it cannot be
@@ -322,11 +323,18 @@ class Api(ChatRoutes, ProviderRoutes):
             await self._find_again(patience, ServiceError(f"A proxy answers {response.status_code}."))
 
     @contextlib.asynccontextmanager
-    async def _stream(self, path: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[http.Response]:
+    async def _stream(
+        self,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        accept: str = "text/event-stream",
+    ) -> AsyncIterator[http.Response]:
         asked = self.address
-        async with self._client.stream(
-            "GET", asked.url + path, headers={**(headers or {}), **_authorization(asked), "Accept": "text/event-stream"}
-        ) as response:
+        headers = {**(headers or {}), **_authorization(asked), "Accept": accept}
+        params = {name: value for name, value in (params or {}).items() if value is not None}
+        async with self._client.stream("GET", asked.url + path, params=params, headers=headers) as response:
             if not response.is_success:
                 await response.aread()
                 refusal = _refusal(response)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..messages import Message, Parameters, StreamEvent
 from .answers import Answer, shown
 from .choices import Choices, chosen
 from .origin import of_cell
+from .transfers import export
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -220,6 +222,27 @@ class Chats:
             if not (cursor := page["next_cursor"]):
                 break
         return _frame(found)
+
+    def export(self, path: str | Path, format: str | None = None, chat: Chat | str | None = None) -> Path:
+        """Write a conversation, or all of them, to a file.
+
+        Args:
+            path: a file; what stands there is replaced when the new one is whole.
+            format: ``"json"`` (without loss, can be imported again), ``"markdown"``, ``"html"``, ``"csv"`` (a row per
+                message, with figures) or ``"notebook"`` (replays the conversation); by default what `path` ends with.
+            chat: one, or its id; else all, which as Markdown, HTML or notebooks are a ZIP.
+
+        Returns:
+            Path: of the file.
+
+        Example:
+            >>> import tempfile
+            >>> chat = client.chats.create(model="echo", title="Sky")
+            >>> folder = tempfile.mkdtemp()
+            >>> client.chats.export(f"{folder}/sky.md", chat=chat).read_text().splitlines()[0]
+            '# Sky'
+        """
+        return export(self._client, path, format, chat.id if isinstance(chat, Chat) else chat)
 
 
 def _frame(chats: list[dict[str, Any]]) -> pandas.DataFrame:

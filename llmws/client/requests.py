@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
+
+from .. import http
 
 
 class Requests(Protocol):
@@ -18,3 +21,7 @@ class Requests(Protocol):
         key: str | None = None,
         headers: Any = None,
     ) -> Any: ...
+
+    def _stream(
+        self, path: str, headers: Any = None, *, params: Any = None, accept: str = "text/event-stream"
+    ) -> AbstractAsyncContextManager[http.Response]: ...

@@ -32,6 +32,8 @@ from .identity import Identity, Person
 LIFETIME_S = 600
 # What a ticket may be for, and how a person's thing is found: this raises `NotFound` for anybody else's.
 THINGS: dict[tuple[str, str], Callable[[Connection, str, str], Any]] = {("download", "chats"): kept_chats.get}
+# And for all that a person has of a noun, or a thing that is yet to be.
+NOUNS = frozenset({("download", "chats")})
 
 
 class Tickets:
@@ -118,17 +120,19 @@ router = APIRouter(tags=["tickets"])
 async def issue(
     request: Request, wanted: Wanted, person: Chatter, tickets: TheTickets, store: TheStore
 ) -> dict[str, Any]:
-    """A ticket for an action on a thing (``chats/<id>``), and the path below the door that takes it.
+    """A ticket for an action on a thing (``chats/<id>``) or a noun, and the path below the door that takes it.
 
     A hub's service has a door of its own; there the path is whole, and begins with a slash.
     """
     noun, _, thing_id = wanted.thing.partition("/")
-    find = THINGS.get((wanted.action, noun))
-    if find is None:
-        known = ", ".join(f"{action} of {noun}/<id>" for action, noun in THINGS)
+    find = THINGS.get((wanted.action, noun)) if thing_id else None
+    if find is None and (wanted.action, wanted.thing) not in NOUNS:
+        things = [f"{action} of {noun}/<id>" for action, noun in THINGS]
+        known = ", ".join(things + [f"{action} of {noun}" for action, noun in sorted(NOUNS)])
         raise InvalidRequest("There are no tickets for that.", remedy=f"There are those for: {known}.")
     require(person, wanted.action)
-    await store.read(find, person.name, thing_id)
+    if find is not None:
+        await store.read(find, person.name, thing_id)
     identity: Identity = request.app.state.identity
     reference = identity.reference(bearer(request.headers)) if identity.revocable else ""
     ticket = tickets.issue(person.name, wanted.action, wanted.thing, reference)

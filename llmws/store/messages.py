@@ -131,16 +131,17 @@ def _climb(connection: Connection, start: str | None, chat_id: str, limit: int |
     )
     above = select(table, climb.c.depth + 1).where(table.c.id == climb.c.parent_id)
     climb = climb.union_all(above if limit is None else above.where(climb.c.depth < limit))
-    return [_message(row) for row in connection.execute(select(climb).order_by(climb.c.depth.desc()))]
+    return [from_row(row) for row in connection.execute(select(climb).order_by(climb.c.depth.desc()))]
 
 
 def _find(connection: Connection, owner: str, id: str) -> ChatMessage | None:
     columns = tables.messages.c
     row = connection.execute(select(tables.messages).where(columns.id == id, columns.owner == owner)).one_or_none()
-    return None if row is None else _message(row)
+    return None if row is None else from_row(row)
 
 
-def _message(row: Row[Any]) -> ChatMessage:
+def from_row(row: Row[Any]) -> ChatMessage:
+    """The message of a row of the table."""
     values = dict(row._mapping)
     values.pop("depth", None)
     return ChatMessage(message=Message.from_dict(values.pop("body")), **values)
