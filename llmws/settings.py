@@ -72,6 +72,12 @@ class Settings:
         " all decrypt). Default: `master.key` in the data folder, made at first use.",
         secret=True,
     )
+    links: bool = _setting(
+        "LLMWS_LINKS",
+        "Whether a hub's people may share conversations by links, which open without an account: `1` or `0`. Switched"
+        " off, those that were made open nothing, either. A laptop has none.",
+        True,
+    )
     training_environment: Path = _setting(
         "LLMWS_TRAINING_ENVIRONMENT",
         "The virtual environment that holds LLaMA-Factory. Default: the workspace's own with `-train` appended.",

@@ -20,6 +20,7 @@ from ..settings import Settings
 from ..store import Store
 from . import (
     adapters,
+    assistants,
     chats,
     comparisons,
     connections,
@@ -33,6 +34,7 @@ from . import (
     grants,
     jobs,
     limits,
+    links,
     master_keys,
     me,
     models,
@@ -43,6 +45,7 @@ from . import (
     providers,
     refusals,
     runners,
+    shares,
     status,
     tickets,
     training,
@@ -60,6 +63,7 @@ from .secrets import MasterKeys
 # The gateway comes first: routes are tried in turn, and nothing else is asked for as often.
 ROUTERS = (
     gateway,
+    assistants,
     chats,
     comparisons,
     connections,
@@ -71,6 +75,7 @@ ROUTERS = (
     grants,
     jobs,
     limits,
+    links,
     master_keys,
     me,
     models,
@@ -80,6 +85,7 @@ ROUTERS = (
     provider_keys,
     providers,
     runners,
+    shares,
     status,
     tickets,
     training,
@@ -133,6 +139,7 @@ def create_app(
     state.limits = state.ledger.limits
     state.generations = generations.Generations(store, state.ledger)
     state.tickets = tickets.Tickets.of(settings.data)
+    state.missed_links = links.Misses()
     state.runner, state.feed = runner, Feed()
     state.bases, state.datasets = training.Bases(settings), datasets.Datasets(settings)
     state.scheduler = Scheduler(settings, store, state.feed, runner)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import with_config
 
+from ..errors import InvalidRequest
+from ..store import assistants as kept_assistants
 from ..store import chats as kept
 from ..store.chats import Chat
 from .access import Chatter, Reader
@@ -24,10 +26,13 @@ router = APIRouter(prefix="/api/chats", tags=["chats"])
 @with_config(STRICT)
 @dataclass(frozen=True)
 class NewChat:
-    model: Name
+    """What is None is the assistant's, where there is one; a model is named or comes with it."""
+
+    model: Name | None = None
     title: Text | None = None
     system: Text | None = None
     parameters: GivenParameters | None = None
+    assistant_id: Name | None = None
 
 
 @with_config(STRICT)
@@ -57,10 +62,18 @@ async def list_chats(
 
 @router.post("", status_code=201)
 async def create(new: NewChat, id: CreatedId, person: Chatter, models: TheModels, store: TheStore) -> dict[str, Any]:
-    """Begin a chat; without a title it gets one from its first message."""
-    models.choose(new.model)
-    chat = await store.write(kept.create, person.name, id, new.model, new.title, new.system, new.parameters)
-    return to_json(chat)
+    """Begin a chat, perhaps with an assistant; without a title it gets one from its first message."""
+    model, system, parameters = new.model, new.system, new.parameters
+    if new.assistant_id is not None:
+        assistant = await store.read(kept_assistants.usable, person.name, person.groups, new.assistant_id)
+        model = assistant.model if model is None else model
+        system = assistant.system if system is None else system
+        parameters = assistant.parameters if parameters is None else parameters
+    if model is None:
+        raise InvalidRequest("A chat needs a model.", remedy="Name a model, or an assistant.")
+    models.choose(model)
+    begun = (id, model, new.title, system, parameters, new.assistant_id)
+    return to_json(await store.write(kept.create, person.name, *begun))
 
 
 @router.get("/{id}")

@@ -1,7 +1,7 @@
 """Sharing: an owner lets others use a thing, a person or a group at a time.
 
 Tuned models are shared by who made them; a provider, or a single model of one, spends its owner's money and is shared
-by an administrator, who owns it.
+by an administrator, who owns it. Conversations and assistants are shared by who owns them, where there is anybody else.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
 
-from ..errors import NotFound
+from ..errors import Conflict, Forbidden, InvalidRequest, NotFound
 from ..store import adapters as kept_adapters
+from ..store import assistants as kept_assistants
+from ..store import chats as kept_chats
 from ..store import grants as kept
 from ..store import providers as kept_providers
+from ..store import shares as kept_shares
 from ..store.grants import Grant, Kind
-from .access import Administrator, Rule, Trainer
-from .adapters import TheAdapters
+from .access import Administrator, Chatter, Rule, Trainer
 from .bodies import Name
 from .here import TheStore
+from .identity import Identity, Person
 from .models import TheRegistry
 from .provider_access import ManagedProvider, owned
 
@@ -30,12 +33,29 @@ router = APIRouter()
 _ADMINISTER = Rule("administer")
 
 
-def _share(prefix: str, noun: str, mine: Callable[..., Awaitable[str]], to_give: Callable[..., Awaitable[str]]) -> None:
+async def _as_it_is(request: Request) -> None:
+    """Who may use a thing of this noun is read whenever somebody does."""
+
+
+async def _tell_models(request: Request) -> None:
+    """Have those models used that are shared now: who may is kept beside them."""
+    await request.app.state.adapters.regrant()
+    await request.app.state.models.reload()
+
+
+def _share(
+    prefix: str,
+    noun: str,
+    mine: Callable[..., Awaitable[str]],
+    to_give: Callable[..., Awaitable[str]],
+    tell: Callable[[Request], Awaitable[None]] = _as_it_is,
+) -> None:
     """The routes of one noun.
 
     Args:
         mine: the dependency that finds the thing's id where the person may look at its grants and take them back.
         to_give: the same where they may share it.
+        tell: what has to know of a change.
     """
     found, given = Depends(mine), Depends(to_give)
     about = APIRouter(prefix=f"{prefix}/grants", tags=[noun])
@@ -43,27 +63,22 @@ def _share(prefix: str, noun: str, mine: Callable[..., Awaitable[str]], to_give:
     @about.get("")
     async def list_grants(store: TheStore, thing: str = found) -> dict[str, Any]:
         """With whom it is shared."""
-        grants = await store.read(kept.all_of, noun)
-        return {"items": [to_json(grant) for grant in grants if grant.thing_id == thing]}
+        return {"items": [to_json(grant) for grant in await store.read(kept.of, noun, thing)]}
 
     @about.put("/{kind}/{grantee}")
     async def add_grant(
-        kind: Kind, grantee: Grantee, store: TheStore, adapters: TheAdapters, registry: TheRegistry, thing: str = given
+        kind: Kind, grantee: Grantee, request: Request, store: TheStore, thing: str = given
     ) -> dict[str, Any]:
         """Share it with a person or a group."""
         grant = await store.write(kept.add, noun, thing, kind, grantee)
-        await adapters.regrant()
-        await registry.reload()
+        await tell(request)
         return to_json(grant)
 
     @about.delete("/{kind}/{grantee}", status_code=204)
-    async def remove_grant(
-        kind: Kind, grantee: Grantee, store: TheStore, adapters: TheAdapters, registry: TheRegistry, thing: str = found
-    ) -> None:
+    async def remove_grant(kind: Kind, grantee: Grantee, request: Request, store: TheStore, thing: str = found) -> None:
         """Share it no longer; answers that are being written come to their end."""
         await store.write(kept.remove, noun, thing, kind, grantee)
-        await adapters.regrant()
-        await registry.reload()
+        await tell(request)
 
     router.include_router(about)
 
@@ -92,5 +107,49 @@ async def _provider_to_give(id: str, person: Administrator, registry: TheRegistr
     return owned(registry, id, person).row.id
 
 
-_share("/api/models/{id:path}", kept_adapters.NOUN, _model, _model)
-_share("/api/providers/{id}", kept_providers.NOUN, _provider, _provider_to_give)
+def require_others(request: Request) -> None:
+    """Refuse to share where there is nobody to share with."""
+    identity: Identity = request.app.state.identity
+    if not identity.revocable:
+        raise Conflict(
+            "Sharing needs a hub: on this computer you are the only person.",
+            remedy="Set up a hub for your team (docs/hub.md), or send an export.",
+            code="needs_hub",
+        )
+
+
+def _check_receiver(request: Request, person: Person) -> None:
+    """Refuse to give to oneself, and to groups of others: what one is not in, one cannot know the members of."""
+    require_others(request)
+    kind, grantee = request.path_params.get("kind"), str(request.path_params.get("grantee"))
+    if kind == "person" and grantee == person.name:
+        raise InvalidRequest("This is yours already.", remedy="Name somebody else.")
+    if kind == "group" and grantee not in person.groups:
+        yours = ", ".join(sorted(person.groups)) or "none yet"
+        raise Forbidden(f"You are not in the group {grantee}.", remedy=f"Share with one of your groups ({yours}).")
+
+
+async def _chat(id: str, person: Chatter, store: TheStore) -> str:
+    return (await store.read(kept_chats.get, person.name, id)).id
+
+
+async def _chat_to_give(id: str, request: Request, person: Chatter, store: TheStore) -> str:
+    chat = await store.read(kept_chats.get, person.name, id)
+    _check_receiver(request, person)
+    return chat.id
+
+
+async def _assistant(id: str, person: Chatter, store: TheStore) -> str:
+    return (await store.read(kept_assistants.get, person.name, id)).id
+
+
+async def _assistant_to_give(id: str, request: Request, person: Chatter, store: TheStore) -> str:
+    assistant = await store.read(kept_assistants.get, person.name, id)
+    _check_receiver(request, person)
+    return assistant.id
+
+
+_share("/api/models/{id:path}", kept_adapters.NOUN, _model, _model, _tell_models)
+_share("/api/providers/{id}", kept_providers.NOUN, _provider, _provider_to_give, _tell_models)
+_share("/api/chats/{id}", kept_shares.NOUN, _chat, _chat_to_give)
+_share("/api/assistants/{id}", kept_assistants.NOUN, _assistant, _assistant_to_give)

@@ -8,17 +8,19 @@ from fastapi import APIRouter
 
 from ..errors import Forbidden
 from .access import NEEDS, Reader, require
-from .here import here
+from .here import TheSettings, here
 from .identity import Identity, Person
 
 router = APIRouter(tags=["service"])
 
 
 @router.get("/api/me")
-async def me(person: Reader, identity: Annotated[Identity, here("identity")]) -> dict[str, Any]:
-    """Whose token this is, which actions it is good for, and whether there is anybody else here."""
+async def me(person: Reader, identity: Annotated[Identity, here("identity")], settings: TheSettings) -> dict[str, Any]:
+    """Whose token this is, which actions it is good for, whether there is anybody else here, and links to share by."""
     actions = sorted(action for action in NEEDS if _may(person, action))
-    return {"name": person.name, "groups": sorted(person.groups), "actions": actions, "hub": identity.revocable}
+    hub = identity.revocable
+    told = {"name": person.name, "groups": sorted(person.groups), "actions": actions}
+    return {**told, "hub": hub, "links": hub and settings.links}
 
 
 def _may(person: Person, action: str) -> bool:

@@ -19,7 +19,10 @@ _CHANGEABLE = frozenset({"title", "model", "system", "parameters", "head_id"})
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation. `head_id` is its latest message, `running` the generation that is answering just now."""
+    """A conversation. `head_id` is its latest message, `running` the generation that is answering just now.
+
+    `assistant_id` tells with which assistant it was begun; that may be gone.
+    """
 
     id: str
     owner: str
@@ -31,6 +34,7 @@ class Chat:
     created_at: float
     updated_at: float
     deleted_at: float | None
+    assistant_id: str | None
     running: str | None
 
 
@@ -50,6 +54,7 @@ def create(
     title: str | None = None,
     system: str | None = None,
     parameters: Parameters | None = None,
+    assistant_id: str | None = None,
 ) -> Chat:
     """Begin a chat; where `owner` already has one of this id (the request was repeated), return that one."""
     if (known := _find(connection, owner, tables.chats.c.id == id)) is not None:
@@ -65,6 +70,7 @@ def create(
             parameters=(parameters or Parameters()).to_dict(),
             created_at=now,
             updated_at=now,
+            assistant_id=assistant_id,
         )
     )
     return get(connection, owner, id)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, delete, insert, or_, select
 
 from . import tables
 
@@ -58,14 +58,34 @@ def clear_below(connection: Connection, noun: str, prefix: str) -> None:
     connection.execute(delete(tables.grants).where(columns.noun == noun, below))
 
 
+def of(connection: Connection, noun: str, thing_id: str) -> Sequence[Grant]:
+    """Every grant of one thing, oldest first."""
+    return _sorted(connection, tables.grants.c.noun == noun, tables.grants.c.thing_id == thing_id)
+
+
 def all_of(connection: Connection, noun: str) -> Sequence[Grant]:
     """Every grant of a noun's things, oldest first."""
+    return _sorted(connection, tables.grants.c.noun == noun)
+
+
+def given_to(noun: str, person: str, groups: Collection[str]) -> ScalarSelect[str]:
+    """The ids of a noun's things that `person` or one of their `groups` was given, for a statement about the things.
+
+    Example:
+        >>> "grantee IN" in str(given_to("chats", "bob", {"researchers"}))
+        True
+    """
     columns = tables.grants.c
-    order = (columns.created_at, columns.kind, columns.grantee)
-    return [
-        Grant(**row._mapping)
-        for row in connection.execute(select(tables.grants).where(columns.noun == noun).order_by(*order))
-    ]
+    mine = and_(columns.kind == "person", columns.grantee == person)
+    ours = and_(columns.kind == "group", columns.grantee.in_(sorted(groups)))
+    return select(columns.thing_id).where(columns.noun == noun, or_(mine, ours)).scalar_subquery()
+
+
+def _sorted(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[Grant]:
+    columns = tables.grants.c
+    statement = select(tables.grants).where(*conditions)
+    ordered = statement.order_by(columns.created_at, columns.kind, columns.grantee)
+    return [Grant(**row._mapping) for row in connection.execute(ordered)]
 
 
 def _is(noun: str, thing_id: str, kind: Kind, grantee: str) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ What a message says is `llmws.messages.Message`, kept whole as JSON; this module
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, exists, insert, literal, or_, select, up
 from ..errors import InvalidRequest, NotFound
 from ..messages import Message
 from . import chats, tables
+from .ids import new_id
 from .paging import checked_limit
 
 # Instead of the id of a parent: below what the chat has come to.
@@ -60,6 +61,18 @@ def append(
     if chat_id is not None:
         chats.update(connection, owner, chat_id, head_id=id)
     return row
+
+
+def append_all(connection: Connection, owner: str, chat_id: str, said: Sequence[Message]) -> None:
+    """Put many messages, one below the other, below the chat's head, and make the last one the head."""
+    parent_id = chats.get(connection, owner, chat_id).head_id
+    rows = []
+    for message in said:
+        row = {"id": new_id(), "owner": owner, "chat_id": chat_id, "parent_id": parent_id, "generation_id": None}
+        rows.append({**row, "body": message.to_dict(), "created_at": time.time()})
+        parent_id = row["id"]
+    connection.execute(insert(tables.messages), rows)
+    chats.update(connection, owner, chat_id, head_id=parent_id)
 
 
 def get(connection: Connection, owner: str, id: str, chat_id: str | None = None) -> ChatMessage:

@@ -3,7 +3,8 @@
 What is here is today's shape; how an older database gets there stands in `migrations/`, and a test compares the two.
 
 Two references are not foreign keys because they would close a circle, which PostgreSQL cannot create in one step:
-`chats.head_id` and `messages.generation_id`. `usage` refers to nothing: what was spent outlives what it was spent on.
+`chats.head_id` and `messages.generation_id`. `usage` refers to nothing: what was spent outlives what it was spent on;
+nor does `chats.assistant_id`: what an assistant began outlives it.
 Money is no double: sums of doubles depend on their order, see `amounts.py`.
 """
 
@@ -54,6 +55,7 @@ chats = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("deleted_at", Double),
+    Column("assistant_id", _ID),
     Index(None, "owner", "updated_at", "id"),
 )
 
@@ -282,6 +284,35 @@ grants = Table(
     Column("kind", String(16), primary_key=True),
     Column("grantee", _NAME, primary_key=True),
     Column("created_at", Double, nullable=False),
+    Index(None, "noun", "kind", "grantee"),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("chat_id", _ID, ForeignKey("chats.id"), nullable=False, index=True),
+    Column("head_id", _ID, nullable=False),
+    Column("secret_hash", String(64), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+)
+
+assistants = Table(
+    "assistants",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False, index=True),
+    Column("name", _NAME, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("model", _NAME, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("parameters", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("deleted_at", Double),
 )
 
 providers = Table(

@@ -110,6 +110,8 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
     said = {"text": "secret", "parameters": {"extra": {"count": 10_000, "delay_s": 0.1}}}
     sent = (await http.post(f"/api/chats/{chat['id']}/messages", json=said, headers=by("ada"))).json()
     mine, answer = f"/api/chats/{chat['id']}", f"/api/generations/{sent['generation']['id']}"
+    poet = {"name": "Poet", "model": "echo", "system": "secret"}
+    assistant = (await http.post("/api/assistants", json=poet, headers=by("ada"))).json()["id"]
     tries = [
         ("GET", mine, None),
         ("PATCH", mine, {"title": "x"}),
@@ -127,13 +129,23 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
         ("GET", f"{answer}/events", None),
         ("POST", f"{answer}/cancel", None),
         ("POST", "/api/tickets", {"action": "download", "thing": f"chats/{chat['id']}"}),
+        *(("PUT", f"{thing}/grants/person/eve", None) for thing in (mine, f"/api/assistants/{assistant}")),
+        ("POST", f"{mine}/links", {}),
+        ("GET", f"/api/shared/{chat['id']}", None),
+        ("GET", f"/api/shared/{chat['id']}/messages", None),
+        ("POST", f"/api/shared/{chat['id']}/copy", None),
+        ("GET", f"/api/assistants/{assistant}", None),
+        ("PATCH", f"/api/assistants/{assistant}", {"name": "x"}),
+        ("DELETE", f"/api/assistants/{assistant}", None),
+        ("POST", "/api/chats", {"assistant_id": assistant}),
     ]
     for method, path, body in tries:
         for name in ("eve", "grace"):
             response = await http.request(method, path, json=body, headers=by(name))
             assert response.status_code == 404, (method, path, name)
             assert "secret" not in response.text
-    assert (await http.get("/api/chats", headers=by("eve"))).json()["items"] == []
+    for listing in ("/api/chats", "/api/shared", "/api/assistants"):
+        assert (await http.get(listing, headers=by("eve"))).json()["items"] == []
     assert (await http.get(answer, headers=by("ada"))).json()["state"] == "running"
     assert (await http.post(f"{answer}/cancel", headers=by("ada"))).status_code == 202
 

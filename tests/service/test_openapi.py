@@ -30,7 +30,9 @@ def known(service: Running) -> dict[str, str]:
     service.message(generation)
     limit = service.post("/api/limits", {"kind": "everyone", "unit": "tokens", "period": "day", "hard": 10**9})["id"]
     provider = service.post("/api/providers", {"vendor": "vllm", "base_url": "http://127.0.0.1:9/v1"})["id"]
+    assistant = service.post("/api/assistants", {"name": "Poet", "model": "echo"})["id"]
     return {
+        "/api/assistants/": assistant,
         "/api/chats/": chat,
         "/api/generations/": generation,
         "/api/limits/": limit,

@@ -109,6 +109,7 @@ class Scene:
     kernels: dict[str, Kernel] = field(default_factory=dict)
     things: dict[str, str] = field(default_factory=dict)
     ticket: str = ""
+    link: str = ""
 
     @property
     def secrets(self) -> list[str]:
@@ -233,6 +234,17 @@ def _talk(scene: Scene) -> None:
                 asked = {"prompt": scene.marks[name], "models": ["echo", "echo"]}
                 compared = api.post("/api/comparisons", json=asked).raise_for_status().json()
                 scene.things["comparison"] = compared["id"]
+                _share(scene, api, chat)
+
+
+def _share(scene: Scene, api: httpx.Client, chat: str) -> None:
+    """Have Rita make a link that she revokes, and an assistant of her own."""
+    link = api.post(f"/api/chats/{chat}/links", json={}).raise_for_status().json()
+    api.delete(f"/api/chats/{chat}/links/{link['id']}").raise_for_status()
+    scene.link = link["path"]
+    assistant = {"name": scene.marks["rita"], "model": "echo", "system": scene.marks["rita"]}
+    made = api.post("/api/assistants", json=assistant).raise_for_status().json()
+    scene.things |= {"link": link["id"], "assistant": made["id"]}
 
 
 def _provide(scene: Scene) -> None:

@@ -163,6 +163,10 @@ def test_every_route_of_the_service_by_everybody(scene: Scene, attempts: Attempt
         assert api.get(f"/api/jobs/{scene.things['job']}").json()["model"] == scene.things["model"]
         assert api.get(f"/api/models/{scene.things['model']}/grants").json()["items"] == []
         assert api.get(f"/api/comparisons/{scene.things['comparison']}").is_success
+        assert api.get(f"/api/assistants/{scene.things['assistant']}").json()["name"] == scene.marks["rita"]
+        for thing in (f"chats/{scene.things['chat']}", f"assistants/{scene.things['assistant']}"):
+            assert api.get(f"/api/{thing}/grants").json()["items"] == []
+        assert api.get(f"/api/chats/{scene.things['chat']}/links").json()["items"] == []
         provider = api.get("/api/providers/of-rita").raise_for_status().json()
         assert [key["id"] for key in provider["keys"]] == [scene.things["key of it"]]
         assert (provider["name"], provider["shared_with"]) == (scene.marks["rita"], [])
@@ -171,6 +175,7 @@ def test_every_route_of_the_service_by_everybody(scene: Scene, attempts: Attempt
 def _named(path: str, scene: Scene, thing: str) -> str:
     """The path of a route with something of Rita's in it."""
     names = {"id": thing, "kind": "person", "grantee": "rolf", "key_id": scene.things["key of it"], "model": "m"}
+    names |= {"link_id": scene.things["link"], "secret": scene.link.rpartition("/")[2]}
     return re.sub(r"{(\w+)(:path)?}", lambda found: names.get(found[1], "tools"), path)
 
 
@@ -260,6 +265,35 @@ def test_a_ticket_is_for_one_person_one_action_and_one_thing(scene: Scene, attem
         with scene.service(scene.tokens[whose]) as api:
             made = api.post("/api/tickets", json={"action": "download", "thing": thing})
             attempts.add(f"a ticket for {thing!r} by {whose}", made.is_success and made.text)
+
+
+def test_a_link_opens_one_conversation_as_long_as_it_is_good(scene: Scene, attempts: Attempts) -> None:
+    wire, chat = Wire(scene.hub.port), scene.things["chat"]
+    with scene.service(scene.tokens["rita"]) as api:
+        good = api.post(f"/api/chats/{chat}/links", json={}).raise_for_status().json()
+        assert scene.shows_secrets(wire.ask("GET", good["path"]).body, ["rita"]) == ["rita"]
+        folder, _, secret = good["path"].rpartition("/")
+        # What it shows runs nothing, in whatever way it is asked for.
+        for way in ("", "?download=1", "?format=json", "?format=<script>"):
+            answer = wire.ask("GET", good["path"] + way)
+            policy = answer.headers.get("Content-Security-Policy", "")
+            attempts.add(f"{way} without a sandbox", "sandbox" not in policy or "default-src 'none'" not in policy)
+            attempts.add(f"{way} with a script", b"<script" in answer.body)
+        # Nor is it good for anything else.
+        for path, method in itertools.product(
+            ("/api/chats", f"/api/chats/{chat}", f"/api/shared/{chat}"), ("GET", "POST")
+        ):
+            for headers in ({"Authorization": f"Bearer {secret}"}, {"X-Api-Key": secret}):
+                answer = wire.ask(method, f"{SERVICE}{path}?ticket={secret}", headers)
+                attempts.add(f"{method} {path} by a link", answer.status < 400 and answer.status)
+        api.delete(f"/api/chats/{chat}/links/{good['id']}").raise_for_status()
+    # Fewer than make a guesser wait: what is tried here is not that.
+    guesses = (secret, secret[:-1], secret + "A", secret.swapcase(), secret + "%00", "%25", f"{secret}/../{secret}")
+    guesses += (good["id"], chat, "../chats", "' OR 1=1 --".replace(" ", "%20"), "*", "x" * 6000)
+    for guess in (*guesses, scene.link.rpartition("/")[2]):
+        answer = wire.ask("GET", f"{folder}/{guess}")
+        attempts.add(f"the link {guess[:60]}", scene.shows_secrets(answer.body, ["rita"]))
+        attempts.add(f"the link {guess[:60]}, with an error", answer.status >= 500 and answer.status)
 
 
 # What a token or a browser asks the hub for; `ME` is who asks, RITA stays whom it is about.

@@ -1,0 +1,93 @@
+"""Conversations that others share with a person: read as they go on, and continued in a copy of one's own.
+
+What is told is what was said. What only a provider or the owner has a use for stays behind: signed and encrypted
+reasoning, the system prompt, parameters, the words of a failure, and an answer that is still being written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from typing import Any
+
+from fastapi import APIRouter
+
+from ..messages import Message, Part
+from ..store import shares as kept
+from ..store.messages import ChatMessage
+from . import chats
+from .access import Chatter, Reader
+from .chats import Limit
+from .here import CreatedId, TheStore
+
+# What of a part's data may be seen, by its type; of others nothing.
+_SHOWN = {
+    "tool_call": ("id", "name", "arguments"),
+    "tool_result": ("id", "name", "error"),
+    "citation": ("url", "title"),
+    "image": ("attachment", "name", "media_type", "width", "height", "url"),
+    "file": ("attachment", "name", "media_type"),
+}
+
+router = APIRouter(prefix="/api/shared", tags=["shared"])
+
+
+def seen(rows: Iterable[ChatMessage]) -> list[tuple[ChatMessage, Message]]:
+    """The messages that others see, as they see them."""
+    told = [row for row in rows if row.message.role != "system" and not _is_open(row.message)]
+    return [(row, as_seen(row.message)) for row in told]
+
+
+def as_seen(message: Message) -> Message:
+    """
+    >>> thought = Part("reasoning", "Hm.", {"signature": "s3cret"})
+    >>> as_seen(Message("assistant", (thought, Part("reasoning", data={"encrypted": "x"}), Part("text", "Yes.")))).parts
+    (Part(type='reasoning', text='Hm.', data={}), Part(type='text', text='Yes.', data={}))
+    """
+    parts = [Part(part.type, part.text, _told(part)) for part in message.parts]
+    failed = {"message": "This answer failed."} if message.error else None
+    return replace(message, parts=tuple(part for part in parts if part.text or part.data), error=failed)
+
+
+def _told(part: Part) -> dict[str, Any]:
+    return {name: part.data[name] for name in _SHOWN.get(part.type, ()) if name in part.data}
+
+
+def _is_open(message: Message) -> bool:
+    return message.role == "assistant" and message.finish_reason is None
+
+
+@router.get("")
+async def list_shared(person: Reader, store: TheStore, limit: Limit = 50, cursor: str | None = None) -> dict[str, Any]:
+    """Chats that others share with one, by their last change, newest first."""
+    found, following = await store.read(kept.page, person.name, person.groups, limit, cursor)
+    return {"items": [asdict(shared) for shared in found], "next_cursor": following}
+
+
+@router.get("/{id}")
+async def show(id: str, person: Reader, store: TheStore) -> dict[str, Any]:
+    return asdict(await store.read(kept.get, person.name, person.groups, id))
+
+
+@router.get("/{id}/messages")
+async def list_messages(
+    id: str, person: Reader, store: TheStore, limit: Limit = 50, cursor: str | None = None
+) -> dict[str, Any]:
+    """The latest messages of the branch that its owner sees, oldest first; `next_cursor` leads to older ones."""
+    found, older = await store.read(kept.said, person.name, person.groups, id, limit, cursor)
+    items = [{"id": row.id, "created_at": row.created_at, "message": message.to_dict()} for row, message in seen(found)]
+    return {"items": items, "next_cursor": older}
+
+
+@router.post("/{id}/copy", status_code=201)
+async def copy(id: str, new_id: CreatedId, person: Chatter, store: TheStore) -> dict[str, Any]:
+    """Begin a chat of one's own with what was said up to now."""
+    shared, rows = await store.read(kept.whole, person.name, person.groups, id)
+    said = [message for _, message in seen(rows)]
+    return chats.to_json(await store.write(kept.keep, person.name, new_id, shared, said))
+
+
+@router.delete("/{id}", status_code=204)
+async def leave(id: str, person: Chatter, store: TheStore) -> None:
+    """Take it from one's own list; what a group of one's was given stays there."""
+    await store.write(kept.leave, person.name, id)
