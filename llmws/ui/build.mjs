@@ -31,6 +31,7 @@ function licences(inputs) {
 const result = await build({
   absWorkingDir: root,
   entryPoints: pages.map((page) => join(here, "src", `${page}.jsx`)),
+  inject: [join(here, "src", "look.js")],
   outdir: target,
   bundle: true,
   write: false,

@@ -7,6 +7,7 @@ import { MarkdownView } from "./markdown.js";
 import { textOf } from "./messages.js";
 import { copyText } from "./page.js";
 import { t } from "./strings.js";
+import "./answer.css";
 
 function Markdown({ text, finished }) {
   const box = useRef();

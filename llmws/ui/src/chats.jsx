@@ -8,6 +8,7 @@ import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { Sidebar, TitleInput } from "./sidebar.jsx";
 import { Stream } from "./stream.jsx";
 import { t } from "./strings.js";
+import "./chats.css";
 
 function Header({ page, drawer, onLanguage }) {
   const chat = page.open.value;

@@ -9,6 +9,7 @@ import { Icon, IconButton } from "./icons.jsx";
 import { Popover, walk } from "./popover.jsx";
 import { Away, Home, Menu, mount, Toasts, useEnd } from "./shell.jsx";
 import { t } from "./strings.js";
+import "./sheet.css";
 import "./compare.css";
 
 function Entry({ comparison, page, onPick }) {

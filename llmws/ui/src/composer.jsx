@@ -6,6 +6,7 @@ import { short } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { Popover } from "./popover.jsx";
 import { t } from "./strings.js";
+import "./composer.css";
 
 export function Model({ model, chosen, onPick }) {
   const ready = model.state === "ready";

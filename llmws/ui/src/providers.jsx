@@ -59,7 +59,8 @@ function Actions({ page }) {
   if (page.tab.value !== "providers" || page.adding.value !== null || !page.may("configure")) return null;
   return (
     <button type="button" class="lw-primary" onClick={() => page.startAdding()}>
-      {t("add")}
+      <Icon name="plus" />
+      <span class="lw-wide">{t("add")}</span>
     </button>
   );
 }

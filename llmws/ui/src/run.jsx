@@ -49,7 +49,12 @@ function Progress({ page, job }) {
   return (
     <section class="lw-card lw-progress-card" aria-label={t("progress")}>
       {share === null ? (
-        <progress class="lw-progress" data-state={stateOf(job)} {...(live ? {} : { value: 0 })} />
+        <progress
+          class="lw-progress"
+          data-state={stateOf(job)}
+          aria-label={t("progress")}
+          {...(live ? {} : { value: 0 })}
+        />
       ) : (
         <progress class="lw-progress" data-state={stateOf(job)} value={share} aria-label={t("progress")} />
       )}

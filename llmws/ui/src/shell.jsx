@@ -7,9 +7,6 @@ import { Icon, IconButton } from "./icons.jsx";
 import { followTheme, recall, remember } from "./page.js";
 import { Popover } from "./popover.jsx";
 import { language, pickLanguage, t } from "./strings.js";
-import "./tokens.css";
-import "./markdown.css";
-import "./chats.css";
 
 /** A button with a menu; `items` are `[icon, label, act]`, what is false is left out. */
 export function Menu({ label, items }) {

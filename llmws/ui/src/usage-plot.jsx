@@ -73,7 +73,8 @@ function options(box, says, onCursor) {
 export function UsagePlot({ usage, currencies, theme }) {
   const box = useRef();
   const under = useSignal(null);
-  const shown = useSignal(currencies[0] ?? "calls");
+  const paid = currencies.find((currency) => usage.days.some(({ costs }) => Number(costs?.[currency]) > 0));
+  const shown = useSignal(paid ?? "calls");
   const measures = [...currencies, "calls", "tokens"];
   const what = measures.includes(shown.value) ? shown.value : measures[0];
   const says = (value) => (currencies.includes(what) ? sum(value, what) : short(value));

@@ -1,0 +1,35 @@
+/** A sheet over the page: it has the focus while it is open, keeps it inside, and gives it back. */
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { IconButton } from "./icons.jsx";
+import { t } from "./strings.js";
+
+/** Escape, its cross and a press beside it close it. Without `bar`, the buttons at its end, it is there to be read. */
+export function Dialog({ title, onClose, bar, children }) {
+  const box = useRef();
+  const name = useId();
+  useLayoutEffect(() => {
+    const opener = document.activeElement;
+    box.current.showModal();
+    return () => opener?.focus?.();
+  }, []);
+  const onKeyDown = (event) => {
+    // Neither the page nor the notebook hears what is typed here.
+    event.stopPropagation();
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    onClose();
+  };
+  const onPress = (event) => event.target === box.current && onClose();
+  return (
+    <dialog class="lw-dialog" ref={box} aria-labelledby={name} onKeyDown={onKeyDown} onPointerDown={onPress}>
+      <header>
+        <h2 id={name}>{title}</h2>
+        <IconButton name="close" label={t("close")} onClick={onClose} />
+      </header>
+      <div class="lw-dialog-body">
+        {children}
+        {bar && <div class="lw-dialog-bar">{bar}</div>}
+      </div>
+    </dialog>
+  );
+}
