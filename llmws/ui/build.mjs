@@ -7,14 +7,16 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const pages = ["chats", "compare", "finetune", "providers"];
+// What pages ask for when they need it.
+const parts = ["typeset"];
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
 const target = join(here, "static");
 
 /** The licence texts of the packages that esbuild put in; their terms ask us to pass them on. */
-function licences(inputs) {
+function licences(paths) {
   const packages = new Set();
-  for (const path of Object.keys(inputs)) {
+  for (const path of paths) {
     const found = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path);
     if (found) packages.add(found[1]);
   }
@@ -28,10 +30,19 @@ function licences(inputs) {
   return `The bundles in this folder hold these packages.\n\n${texts.join(`\n${"-".repeat(80)}\n\n`)}`;
 }
 
-const result = await build({
+/** Fonts travel in the style, in the one format that every browser reads, so that nothing has to be loaded. */
+const fonts = {
+  name: "fonts",
+  setup({ onLoad }) {
+    onLoad({ filter: /katex\.css$/ }, ({ path }) => {
+      const style = readFileSync(path, "utf8").replace(/,\s*url\([^)]*\) format\("(?:woff|truetype)"\)/g, "");
+      return { contents: style, loader: "css" };
+    });
+  },
+};
+
+const options = {
   absWorkingDir: root,
-  entryPoints: pages.map((page) => join(here, "src", `${page}.jsx`)),
-  inject: [join(here, "src", "look.js")],
   outdir: target,
   bundle: true,
   write: false,
@@ -41,13 +52,21 @@ const result = await build({
   target: "es2022",
   jsx: "automatic",
   jsxImportSource: "preact",
+  loader: { ".woff2": "dataurl" },
+  plugins: [fonts],
   charset: "utf8",
   legalComments: "none",
   logLevel: "warning",
-});
+};
 
-const files = new Map(result.outputFiles.map((file) => [file.path, file.text]));
-files.set(join(target, "licenses.txt"), licences(result.metafile.inputs));
+const source = (name) => join(here, "src", name);
+const results = await Promise.all([
+  build({ ...options, entryPoints: pages.map((page) => source(`${page}.jsx`)), inject: [source("look.js")] }),
+  build({ ...options, entryPoints: parts.map((part) => source(`${part}.js`)) }),
+]);
+
+const files = new Map(results.flatMap((result) => result.outputFiles.map((file) => [file.path, file.text])));
+files.set(join(target, "licenses.txt"), licences(results.flatMap((result) => Object.keys(result.metafile.inputs))));
 
 const stale = [...files].filter(([path, text]) => !existsSync(path) || readFileSync(path, "utf8") !== text);
 const names = (list) => list.map(([path]) => relative(root, path)).join(", ");

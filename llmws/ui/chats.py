@@ -16,13 +16,14 @@ from ..errors import InvalidRequest, NotFound, ServiceError
 from ..messages import Message, Parameters
 from .page import STATIC, Page, intent
 from .streams import Streams
+from .typesetting import Typesetting
 
 # A page of messages that a browser gets at once, and one that `messages` reads at once.
 _SHOWN, _READ = 60, 200
 _PULSE_LIMIT_S = 2.5
 
 
-class Chat(Page):
+class Chat(Typesetting, Page):
     """The chat page: talk with the models of the workspace; conversations are kept.
 
     Args:

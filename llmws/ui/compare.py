@@ -17,11 +17,12 @@ from ..errors import InvalidRequest, NotFound, ServiceError
 from ..messages import Message, Parameters
 from .page import STATIC, Page, intent
 from .streams import Streams
+from .typesetting import Typesetting
 
 _PULSE_LIMIT_S = 2.5
 
 
-class Compare(Page):
+class Compare(Typesetting, Page):
     """The compare page: ask several models the same, and see the answers side by side.
 
     Args:

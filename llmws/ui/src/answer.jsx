@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { count, exactTime, money, seconds, speed, tokensPerSecond } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
-import { MarkdownView } from "./markdown.js";
+import { MarkdownView } from "./markdown-view.js";
 import { textOf } from "./messages.js";
 import { copyText } from "./page.js";
 import { t } from "./strings.js";

@@ -5,6 +5,8 @@
  */
 import { batch, computed, signal } from "@preact/signals";
 import { Attached } from "./attached.js";
+import { findNotebook } from "./insert-cell.js";
+import { typesetWith } from "./math.js";
 import { fold } from "./messages.js";
 import { randomId, recall, remember } from "./page.js";
 
@@ -47,6 +49,8 @@ export class Comparisons extends Attached {
     });
     this.wanted = model.get("models");
     this.#memory = `llmws.comparison:${location.pathname}`;
+    typesetWith(() => this.comm.call("typesetter"));
+    findNotebook(model);
     this.start();
   }
 

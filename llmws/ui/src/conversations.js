@@ -5,7 +5,9 @@
  */
 import { batch, computed, signal } from "@preact/signals";
 import { Attached } from "./attached.js";
+import { findNotebook } from "./insert-cell.js";
 import { Library } from "./library.js";
+import { typesetWith } from "./math.js";
 import { fold, textOf } from "./messages.js";
 import { randomId, recall, remember, saveFile } from "./page.js";
 
@@ -49,6 +51,8 @@ export class Conversations extends Attached {
     // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed.
     this.#memory = `llmws.chat:${location.pathname}`;
     this.wanted = model.get("model");
+    typesetWith(() => this.comm.call("typesetter"));
+    findNotebook(model);
     this.start();
   }
 
