@@ -14,7 +14,7 @@ _CHUNK = 1 << 16
 def saved(pieces: Iterable[bytes], name: str, media_type: str) -> StreamingResponse:
     """An answer that is saved as `name`; `pieces` are made in a thread, as fast as they are taken."""
     headers = {"Content-Disposition": attachment(name), "Content-Security-Policy": "sandbox; default-src 'none'"}
-    return StreamingResponse(_in_chunks(pieces), media_type=media_type, headers=headers)
+    return StreamingResponse(in_chunks(pieces), media_type=media_type, headers=headers)
 
 
 def file_name(title: str, suffix: str) -> str:
@@ -40,7 +40,7 @@ def attachment(name: str) -> str:
     return f"attachment; filename=\"{ascii_only}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def _in_chunks(pieces: Iterable[bytes]) -> Iterable[bytes]:
+def in_chunks(pieces: Iterable[bytes]) -> Iterable[bytes]:
     """Small pieces put together: each one that is sent is a hand-over between threads."""
     held: list[bytes] = []
     size = 0

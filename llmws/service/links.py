@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import Field, with_config
 from sqlalchemy import Connection
 
@@ -26,17 +26,19 @@ from ..store import links as kept
 from ..store import messages as kept_messages
 from ..store.chats import Chat
 from ..store.links import Link
+from ..store.messages import ChatMessage
+from ..transfer.web_page import POLICY, Language
 from . import shared_page, shares
 from .access import Chatter, Open
 from .bodies import STRICT
+from .downloads import in_chunks
 from .grants import require_others
 from .here import CreatedId, TheSettings, TheStore, here
 
 DEFAULT_DAYS = 30
 _DAY_S = 86_400
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'none'; sandbox",
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'; sandbox",
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex, nofollow",
     "Cache-Control": "no-store",
@@ -156,7 +158,7 @@ async def open_link(
     settings: TheSettings,
     store: TheStore,
     misses: Annotated[Misses, here("missed_links")],
-) -> HTMLResponse:
+) -> Response:
     """What a link shows: a page to read."""
     address = _address(request)
     if wait_s := misses.wait_s(address):
@@ -168,13 +170,15 @@ async def open_link(
     except (NotFound, Conflict):
         misses.add(address)
         return HTMLResponse(shared_page.nothing(_language(request)), 404, _HEADERS)
-    return HTMLResponse(shared_page.conversation(chat.title, chat.model, said, _language(request)), 200, _HEADERS)
+    # A model may have written half a character, which no page can hold.
+    pieces = (text.encode("utf-8", "replace") for text in shared_page.conversation(chat, said, _language(request)))
+    return StreamingResponse(in_chunks(pieces), 200, _HEADERS, HTMLResponse.media_type)
 
 
-def _shown(connection: Connection, secret_hash: str) -> tuple[Chat, list[Message]]:
+def _shown(connection: Connection, secret_hash: str) -> tuple[Chat, list[tuple[ChatMessage, Message]]]:
     link = kept.opened(connection, secret_hash)
     rows = kept_messages.path(connection, link.owner, link.chat_id, to=link.head_id)
-    return kept_chats.get(connection, link.owner, link.chat_id), [message for _, message in shares.seen(rows)]
+    return kept_chats.get(connection, link.owner, link.chat_id), shares.seen(rows)
 
 
 def _address(request: Request) -> str:
@@ -183,5 +187,5 @@ def _address(request: Request) -> str:
     return hops[-1].strip() or (request.client.host if request.client else "")
 
 
-def _language(request: Request) -> str:
+def _language(request: Request) -> Language:
     return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
