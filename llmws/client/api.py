@@ -24,6 +24,7 @@ from .chat_routes import ChatRoutes
 from .finding import Address, Finder, Start, Stopped
 from .origin import of_page
 from .provider_routes import ProviderRoutes
+from .share_routes import ShareRoutes
 from .transfer_routes import TransferRoutes
 
 # How long a service may be away before a request gives up. One that was ended on purpose seldom comes back.
@@ -31,7 +32,7 @@ AWAY_LIMIT_S = 20.0
 STOPPED_LIMIT_S = 5.0
 
 
-class Api(ChatRoutes, ProviderRoutes, TransferRoutes):
+class Api(ChatRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
     """The routes of one service. Methods return the JSON of the route, with `Message`, `StreamEvent` decoded.
 
     Every method raises the `llmws.Error` that the service answered with, or a `ServiceError` where it cannot be
@@ -228,18 +229,6 @@ class Api(ChatRoutes, ProviderRoutes, TransferRoutes):
         while (job := await self._request("POST", f"/api/jobs/{_segment(job_id)}/serve"))["model"] is None:
             pass  # the service holds each answer back for a while
         return job
-
-    async def grants(self, model: str) -> list[dict[str, Any]]:
-        """GET /api/models/{id}/grants: with whom a tuned model is shared, as ``{"kind", "grantee", "created_at"}``."""
-        return list((await self._request("GET", f"/api/models/{_segment(model)}/grants"))["items"])
-
-    async def add_grant(self, model: str, kind: str, grantee: str) -> dict[str, Any]:
-        """PUT /api/models/{id}/grants/{kind}/{grantee}, of which the kind is ``person`` or ``group``."""
-        return await self._request("PUT", f"/api/models/{_segment(model)}/grants/{kind}/{_segment(grantee)}")
-
-    async def remove_grant(self, model: str, kind: str, grantee: str) -> None:
-        """DELETE /api/models/{id}/grants/{kind}/{grantee}."""
-        await self._request("DELETE", f"/api/models/{_segment(model)}/grants/{kind}/{_segment(grantee)}")
 
     async def delete_job(self, job_id: str) -> None:
         """DELETE /api/jobs/{id}: put it away; `restore_job` undoes it within a day."""

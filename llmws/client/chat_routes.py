@@ -22,14 +22,15 @@ class ChatRoutes:
 
     async def create_chat(
         self: Requests,
-        model: str,
+        model: str | None = None,
         title: str | None = None,
         system: str | None = None,
         parameters: Parameters | None = None,
         key: str | None = None,
+        assistant: str | None = None,
     ) -> dict[str, Any]:
-        """POST /api/chats."""
-        body = {"model": model, "title": title, "system": system, "parameters": parameters}
+        """POST /api/chats; what is None is the `assistant`'s, where one is named."""
+        body = {"model": model, "title": title, "system": system, "parameters": parameters, "assistant_id": assistant}
         return await self._request("POST", "/api/chats", json=said(body), key=key)
 
     async def chat(self: Requests, chat_id: str) -> dict[str, Any]:

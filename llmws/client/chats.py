@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ..messages import Message, Parameters, StreamEvent
 from .answers import Answer, shown
+from .assistants import Assistant
 from .choices import Choices, chosen
 from .origin import of_cell
+from .share_routes import Noun
+from .sharing import Linkable, SharedChats
 from .transfers import export
 from .turns import Turns
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 _PAGE = 100
 
 
-class Chat(Turns):
+class Chat(Turns, Linkable):
     """A conversation. The service keeps it; this is a view of it.
 
     Example:
@@ -33,6 +36,8 @@ class Chat(Turns):
         >>> [message.role for message in chat.messages()]
         ['user', 'assistant']
     """
+
+    _noun: ClassVar[Noun] = "chats"
 
     id: str
     title: str
@@ -150,7 +155,7 @@ class Chat(Turns):
         return f"Chat({self.title!r}, model={self.model!r}, id={self.id!r})"
 
 
-class Chats:
+class Chats(SharedChats):
     """The conversations of the person who is connected: ``client.chats``.
 
     Example:
@@ -168,25 +173,32 @@ class Chats:
         system: str | None = None,
         title: str | None = None,
         *,
+        assistant: Assistant | str | None = None,
         parameters: Parameters | None = None,
         **choices: Unpack[Choices],
     ) -> Chat:
         """Begin a conversation.
 
         Args:
-            model: an id of `client.models()`; by default the first that is ready.
-            system: what the model shall always keep in mind.
+            model: an id of `client.models()`; by default the assistant's, or the first that is ready.
+            system: what the model shall always keep in mind; by default the assistant's.
             title: by default taken from the first question.
+            assistant: of `client.assistants`, itself or by its id or name; its parameters hold unless others are given.
 
         Raises:
-            NotFound: there is no such model.
+            NotFound: there is no such model, or no such assistant.
 
         Example:
             >>> client.chats.create(model="echo", system="Be brief.", title="Sky")
             Chat('Sky', model='echo', id='...')
         """
-        wanted = self._client.model(model)
-        about = self._client.api.create_chat(wanted, title, system, chosen(parameters, choices))
+        if isinstance(assistant, str):
+            assistant = self._client.assistants.open(assistant)
+        if assistant is None:
+            about = self._client.api.create_chat(self._client.model(model), title, system, chosen(parameters, choices))
+        else:
+            wanted = chosen(parameters or assistant.parameters, choices)
+            about = self._client.api.create_chat(model, title, system, wanted, assistant=assistant.id)
         return Chat(self._client, self._client.run(about))
 
     def open(self, id: str) -> Chat:

@@ -17,6 +17,7 @@ from ..recipe import Recipe
 from ..settings import Settings
 from .answers import Answer, shown
 from .api import Api
+from .assistants import Assistants
 from .bridge import Bridge, bridge
 from .chats import Chats
 from .choices import Choices, chosen
@@ -81,6 +82,7 @@ class Client:
         api: the routes as asynchronous methods, for code that runs on `loop`.
         loop: the bridge to the client's event loop.
         chats: the conversations that are kept.
+        assistants: whom to begin them with.
         jobs: the fine-tunes.
         providers: accounts at vendors of models, with their keys.
 
@@ -95,6 +97,7 @@ class Client:
         self.loop: Bridge = bridge()
         self.api = Api(finder, address)
         self.chats = Chats(self)
+        self.assistants = Assistants(self)
         self.jobs = Jobs(self)
         self.providers = Providers(self)
         self.closed = False

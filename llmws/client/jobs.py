@@ -15,6 +15,7 @@ from ..errors import NotFound, TrainingError
 from ..recipe import Recipe
 from ..training_log import Point
 from .answers import in_cell, overwrites
+from .sharing import grantees
 
 if TYPE_CHECKING:
     import pandas
@@ -223,9 +224,9 @@ class Job:
             []
         """
         model = self._served()
-        for kind, grantee in _grantees(person, group):
-            self._client.run(self._client.api.add_grant(model, kind, grantee))
-        told = self._client.run(self._client.api.grants(model))
+        for kind, grantee in grantees(person, group):
+            self._client.run(self._client.api.add_grant("models", model, kind, grantee))
+        told = self._client.run(self._client.api.grants("models", model))
         return [f"{grant['kind']} {grant['grantee']}" for grant in told]
 
     def unshare(self, *, person: str | None = None, group: str | None = None) -> list[str]:
@@ -238,8 +239,8 @@ class Job:
             []
         """
         model = self._served()
-        for kind, grantee in _grantees(person, group):
-            self._client.run(self._client.api.remove_grant(model, kind, grantee))
+        for kind, grantee in grantees(person, group):
+            self._client.run(self._client.api.remove_grant("models", model, kind, grantee))
         return self.share()
 
     def delete(self) -> None:
@@ -353,10 +354,6 @@ class Jobs:
         for column in _TIMES:
             frame[column] = pandas.to_datetime(frame[column].astype(float), unit="s", utc=True)
         return frame
-
-
-def _grantees(person: str | None, group: str | None) -> Iterator[tuple[str, str]]:
-    yield from ((kind, name) for kind, name in (("person", person), ("group", group)) if name is not None)
 
 
 def _write(name: str, states: Iterator[dict[str, Any]], out: TextIO) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import llmws
-from llmws.client import Client, chats, choices, jobs, providers, turns
+from llmws.client import Client, assistants, chats, choices, jobs, providers, sharing, turns
 from llmws.client import client as client_module
 from llmws.settings import Settings
 from llmws.ui import chats as chats_page
@@ -20,11 +20,13 @@ from tests.service.harness import Running, running_service
 from tests.service.workshop import Workshop
 
 MODULES = [
+    assistants,
     chats,
     choices,
     client_module,
     jobs,
     providers,
+    sharing,
     turns,
     chats_page,
     compare_page,
@@ -60,7 +62,17 @@ def test_example(name: str, client: Client, service: Running, monkeypatch: pytes
 def _public() -> Iterator[tuple[str, str]]:
     for name in set(llmws.__all__) - PLAIN:
         yield name, inspect.getdoc(getattr(llmws, name)) or ""
-    for cls in (llmws.Client, llmws.Chat, llmws.Job, chats.Chats, jobs.Jobs, providers.Providers, turns.Turns):
+    classes = (assistants.Assistant, assistants.Assistants, sharing.Linkable, sharing.Shareable, sharing.SharedChats)
+    for cls in (
+        llmws.Client,
+        llmws.Chat,
+        llmws.Job,
+        chats.Chats,
+        jobs.Jobs,
+        providers.Providers,
+        turns.Turns,
+        *classes,
+    ):
         for name, member in vars(cls).items():
             if not name.startswith("_") and inspect.isfunction(member):
                 yield f"{cls.__name__}.{name}", inspect.getdoc(member) or ""
