@@ -96,6 +96,9 @@ class Settings:
         "What a runner shows to a hub's service, which gets the same (the hub sets it).",
         secret=True,
     )
+    attachments_mib: int = _setting(
+        "LLMWS_ATTACHMENTS_MIB", "How many MiB the pictures and files may have that one person attached to chats.", 1024
+    )
     hub_state: Path = _setting(
         "LLMWS_HUB_STATE",
         "Where `llmws hub` keeps accounts, homes and the service's data. Default: `/var/lib/llmws` for root, else"

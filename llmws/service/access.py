@@ -22,6 +22,7 @@ NEEDS: dict[str, str] = {
     "read": "chat",
     "chat": "chat",
     "download": "chat",
+    "upload": "chat",
     "train": "train",
     "configure": "train",
     "administer": "admin",

@@ -21,6 +21,7 @@ from ..store import Store
 from . import (
     adapters,
     assistants,
+    attachments,
     chats,
     comparisons,
     connections,
@@ -64,6 +65,7 @@ from .secrets import MasterKeys
 ROUTERS = (
     gateway,
     assistants,
+    attachments,
     chats,
     comparisons,
     connections,

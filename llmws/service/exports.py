@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Response
 
 from ..errors import NotFound
 from ..store import Store
+from ..store import attachments as kept_attachments
 from ..store import chats as kept_chats
 from ..store import transfers as kept
 from ..transfer import archive, markdown, notebook, own, table, web_page
@@ -160,7 +161,11 @@ class _Library:
                 return _each(chats, notebook.write)
 
     def _load(self, id: str) -> Attachment | None:
-        return None
+        try:
+            about, body = self._read(kept_attachments.whole, id)
+        except NotFound:
+            return None
+        return Attachment(id, about.name, about.media_type, body)
 
     def _read(self, function: Callable[..., Any], *args: Any) -> Any:
         """Have the store read from a thread that is none of its own."""

@@ -29,7 +29,7 @@ from ..store import generations as kept
 from ..store import messages as kept_messages
 from ..store.generations import Begun, Generation
 from ..store.usage import UsageRow
-from . import events, history
+from . import attachments, events, history, tool_calls
 from .access import Chatter, Reader
 from .bodies import STRICT, GivenMessage, GivenParameters, Name
 from .event_log import EventLog
@@ -38,6 +38,7 @@ from .identity import Person
 from .ledger import Ledger
 from .metering import Call, Origin, Receipt, estimate_messages, estimate_tokens, metered, usage_row
 from .models import Chosen, TheModels
+from .tool_calls import GivenTools
 
 LOG = logging.getLogger("llmws.service")
 
@@ -144,7 +145,7 @@ class Generations:
         unsaved: list[tuple[Message, UsageRow | None]] = []
         try:
             await metered(
-                call,
+                attachments.with_attachments(call, self._store),
                 self._ledger,
                 publish=live.log.append,
                 settle=partial(self._settle, live, flushing, unsaved),
@@ -255,6 +256,7 @@ class NewGeneration:
     model: Name
     parameters: GivenParameters = field(default_factory=Parameters)
     purpose: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    tools: GivenTools = ()
 
 
 def to_json(generation: Generation, message: Message | None = None) -> dict[str, Any]:
@@ -272,17 +274,24 @@ def plan(
     origin: Origin,
     *,
     goes_on: bool = False,
+    tools: Sequence[tool_calls.GivenTool] = (),
 ) -> Call:
     """The call that asks a model for an answer to `messages`, as far back as its context reaches.
 
     Args:
         goes_on: the last message is an answer that was cut off, and the model is asked for the rest of it.
+
+    Raises:
+        InvalidRequest: the files in the last message are more than the model can read.
     """
-    asked, told = history.going_on(messages, chosen.context) if goes_on else (messages, ())
+    seen, unseen = attachments.visible(tool_calls.settled(messages), chosen.vision)
+    attachments.check_room(seen, model, chosen.context)
+    offered, unoffered = tool_calls.offered(tools, chosen.tools)
+    asked, told = history.going_on(seen, chosen.context) if goes_on else (seen, ())
     # What was asked, what was said to it, and that it shall go on.
-    fitting, warnings = history.fit(asked, chosen.context, parameters.max_tokens, keep=3 if goes_on else 1)
-    warnings = (*told, *warnings)
-    request = CompletionRequest(chosen.model, fitting, parameters)
+    fitting, cut = history.fit(asked, chosen.context, parameters.max_tokens, keep=3 if goes_on else 1)
+    request = CompletionRequest(chosen.model, fitting, parameters, tools=offered)
+    warnings = (*unseen, *unoffered, *told, *cut)
     return Call(person, model, chosen.provider_id, chosen.provider, request, origin, warnings=warnings)
 
 
@@ -294,11 +303,14 @@ async def create(
     origin: TheOrigin,
     models: TheModels,
     generations: TheGenerations,
+    store: TheStore,
 ) -> dict[str, Any]:
-    """Ask a model once, outside of any chat."""
+    """Ask a model once, outside of any chat; its pictures may be attachments, by their ids."""
     origin = replace(origin, purpose=asked.purpose or origin.purpose)
     chosen = models.choose(asked.model)
-    call = plan(person, chosen, asked.messages, asked.parameters, asked.model, origin)
+    messages = await store.read(attachments.said_in, person.name, asked.messages)
+    await attachments.check_sight(models, asked.model, chosen.vision, messages[-1].parts)
+    call = plan(person, chosen, messages, asked.parameters, asked.model, origin, tools=asked.tools)
 
     def begin(connection: Connection) -> tuple[Begun, Call]:
         source = chosen.provider_id

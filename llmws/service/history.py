@@ -104,4 +104,4 @@ def _joined(answer: Message, continuation: Message) -> Message:
         more[0] = replace(last, text=last.text + more[0].text)
     else:
         before.append(last)
-    return replace(answer, parts=(*before, *more))
+    return replace(answer, parts=(*before, *more), finish_reason=continuation.finish_reason)

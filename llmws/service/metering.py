@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from ..errors import Error, ProviderError
-from ..messages import FinishReason, Message, StreamEvent, Timing, Usage
+from ..messages import FinishReason, Message, Part, StreamEvent, Timing, Usage
 from ..providers.base import CompletionRequest, Provider
 from ..store.usage import UsageRow
 from . import access
@@ -323,7 +323,14 @@ def estimate_tokens(text: str) -> int:
 
 def estimate_message(message: Message) -> int:
     """The same for a message, with what a chat template puts around it."""
-    return 4 + sum(estimate_tokens(part.text) for part in message.parts if part.type != "reasoning")
+    said = sum(estimate_tokens(part.text) for part in message.parts if part.type != "reasoning")
+    return 4 + said + sum(_estimate_picture(part) for part in message.parts if part.type == "image")
+
+
+def _estimate_picture(part: Part) -> int:
+    """As Anthropic counts, who scales down what is larger: https://platform.claude.com/docs/en/build-with-claude/vision"""
+    width, height = part.data.get("width") or 0, part.data.get("height") or 0
+    return min(width * height // 750, 1600)
 
 
 def estimate_messages(messages: Iterable[Message]) -> int:

@@ -78,13 +78,18 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Whom to ask for a model: which provider (by its id), what that calls the model, and which wire it speaks."""
+    """Whom to ask for a model: which provider (by its id), what that calls the model, and which wire it speaks.
+
+    `vision` and `tools` are None where nobody knows.
+    """
 
     provider_id: str
     provider: Provider
     model: str
     context: int | None
     wire: str = "echo"
+    vision: bool | None = None
+    tools: bool | None = None
 
 
 class PriceList(Protocol):
@@ -257,13 +262,16 @@ class Registry:
                 name,
                 info.context if info else None,
                 vendor.wire if vendor is not None else "",
+                info.vision if info else None,
+                info.tools if info else None,
             )
         if id == ECHO.id:
-            return Chosen("echo", self._echo, id, ECHO.context)
+            return Chosen("echo", self._echo, id, ECHO.context, vision=ECHO.vision, tools=ECHO.tools)
         if self.embedded is not None:
             for model, _, _ in self.embedded.states(person):
                 if model.id == id:
-                    return Chosen(self.embedded.name, self.embedded, id, model.context, "openai_chat")
+                    name, context = self.embedded.name, model.context
+                    return Chosen(name, self.embedded, id, context, "openai_chat", model.vision, model.tools)
         raise NotFound(f"There is no model {id!r}.", remedy="See client.models() for those there are.")
 
     def _source_of(self, id: str) -> tuple[Source | None, str]:

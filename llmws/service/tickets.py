@@ -22,6 +22,7 @@ from pydantic import with_config
 from sqlalchemy import Connection
 
 from ..errors import Forbidden, InvalidRequest
+from ..store import attachments as kept_attachments
 from ..store import chats as kept_chats
 from .access import Chatter, Rule, require
 from .bodies import STRICT, Name
@@ -31,9 +32,12 @@ from .identity import Identity, Person
 
 LIFETIME_S = 600
 # What a ticket may be for, and how a person's thing is found: this raises `NotFound` for anybody else's.
-THINGS: dict[tuple[str, str], Callable[[Connection, str, str], Any]] = {("download", "chats"): kept_chats.get}
+THINGS: dict[tuple[str, str], Callable[[Connection, str, str], Any]] = {
+    ("download", "attachments"): kept_attachments.get,
+    ("download", "chats"): kept_chats.get,
+}
 # And for all that a person has of a noun, or a thing that is yet to be.
-NOUNS = frozenset({("download", "chats")})
+NOUNS = frozenset({("download", "chats"), ("upload", "attachments")})
 
 
 class Tickets:

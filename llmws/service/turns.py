@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import Field, with_config
+from pydantic import with_config
 from sqlalchemy import Connection
 
 from ..errors import Conflict, InvalidRequest
@@ -24,10 +24,10 @@ from ..store import messages as kept
 from ..store.chats import Chat
 from ..store.generations import Begun
 from ..store.messages import HEAD, ChatMessage
+from . import attachments, history, saying
 from . import generations as running
-from . import history
 from .access import Chatter, Reader
-from .bodies import STRICT, GivenParameters, Name, Text
+from .bodies import STRICT, GivenParameters, Name
 from .chats import Limit
 from .chats import to_json as chat_to_json
 from .generations import Generations, TheGenerations, TheOrigin
@@ -35,6 +35,7 @@ from .here import CreatedId, TheStore
 from .identity import Person
 from .metering import Call, Origin
 from .models import Models, TheModels
+from .tool_calls import GivenTools
 
 _LONGEST_TITLE = 60
 # How an answer ends of which there may be more.
@@ -50,12 +51,12 @@ class Asked:
 
     model: Name | None = None
     parameters: GivenParameters | None = None
+    tools: GivenTools = ()
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
-class Said(Asked):
-    text: Annotated[Text, Field(min_length=1)]
+class Said(Asked, saying.Spoken):
     replaces: Name | None = None
 
 
@@ -93,6 +94,8 @@ class Answering:
         """Begin the answer, or find it where the request is repeated; `model` is asked where `asked` names none."""
         owner, model = self.person.name, asked.model or model or chat.model
         chosen = self.models.choose(model)
+        if place.said is not None:
+            await attachments.check_sight(self.models, model, chosen.vision, place.said.parts)
         given = asked.parameters.to_dict() if asked.parameters else {}
         parameters = Parameters.from_dict({**chat.parameters.to_dict(), **given})
 
@@ -108,13 +111,18 @@ class Answering:
                 message=place.said,
                 parent_id=place.parent_id,
             )
-            if begun.created and not chat.title and place.said is not None:
-                kept_chats.update(connection, owner, chat.id, title=_title(place.said.text))
             path = [row.message for row in kept.path(connection, owner, chat.id, begun.answer.parent_id)]
+            if begun.created and place.said is not None:
+                saying.keep(connection, owner, chat.id, path)
+                if not chat.title:
+                    kept_chats.update(connection, owner, chat.id, title=_title(saying.title_of(place.said)))
             turns = history.turns(chat.system, path)
             # Only below an answer that was cut off does another begin.
             goes_on = bool(turns) and turns[-1].role == "assistant"
-            return begun, running.plan(self.person, chosen, turns, parameters, model, self.origin, goes_on=goes_on)
+            plan = running.plan(
+                self.person, chosen, turns, parameters, model, self.origin, goes_on=goes_on, tools=asked.tools
+            )
+            return begun, plan
 
         begun = await self.generations.start(owner, self.id, begin)
         _check_is_this(begun, place)
@@ -177,7 +185,9 @@ async def list_messages(
 async def send(id: str, said: Said, answering: TheAnswering) -> dict[str, Any]:
     """Say something; the answer begins, and is followed at its generation's events.
 
-    What `replaces` a message of a person is said instead of it: a branch begins, and both stay.
+    What `replaces` a message of a person is said instead of it: a branch begins, and both stay. `tools` are functions
+    that the model may call: an answer that does ends with the reason ``tool_calls``, and the next begins with their
+    `tool_results`.
     """
     chat = await answering.chat(id)
     parent_id: str | None = HEAD
@@ -188,7 +198,8 @@ async def send(id: str, said: Said, answering: TheAnswering) -> dict[str, Any]:
                 "Only what a person said can be said differently.", remedy="Regenerate an answer instead."
             )
         parent_id = replaced.parent_id
-    return await answering.begin(chat, said, Place(parent_id, Message.user(said.text)))
+    message = await answering.store.read(said.message, answering.person.name)
+    return await answering.begin(chat, said, Place(parent_id, message))
 
 
 @router.get("/{id}/messages/{message_id}")

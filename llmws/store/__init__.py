@@ -1,5 +1,5 @@
 """What is remembered, a module of functions for each noun: chats, messages, generations, comparisons, usage, jobs,
-adapters, providers with their keys and lists.
+adapters, attachments, providers with their keys and lists.
 
 The functions take a `Connection` first and are run by `Store.read` and `Store.write`; rows come back as frozen
 dataclasses. Every row has an owner, and a function that takes one finds nothing of another.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from . import (
     adapters,
+    attachments,
     capabilities,
     chats,
     comparisons,
@@ -26,6 +27,7 @@ from .store import Store, upgrade
 __all__ = [
     "Store",
     "adapters",
+    "attachments",
     "capabilities",
     "chats",
     "comparisons",

@@ -19,6 +19,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -71,6 +72,30 @@ messages = Table(
     Column("body", JSON, nullable=False),
     Column("created_at", Double, nullable=False),
     Index(None, "chat_id", "parent_id"),
+)
+
+# The bytes come last: SQLite then reads the rest without them.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("owner", _NAME, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("media_type", _NAME, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("created_at", Double, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "owner", "sha256"),
+)
+
+chat_attachments = Table(
+    "chat_attachments",
+    metadata,
+    Column("chat_id", _ID, ForeignKey("chats.id"), primary_key=True),
+    Column("attachment_id", _ID, ForeignKey("attachments.id"), primary_key=True, index=True),
 )
 
 generations = Table(

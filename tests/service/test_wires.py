@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from llmws.settings import Settings
 
 from .harness import Running, running_service, wait_for
+from .test_media import png
 
 STREAMS = Path(__file__).parents[1] / "providers" / "streams"
 
@@ -47,12 +49,14 @@ LISTS = {
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"
     streams: dict[str, bytes]
+    asked: ClassVar[dict[str, Any]] = {}
 
     def do_GET(self) -> None:
         self.do_POST()
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked[self.path] = json.loads(body) if body else None
         told = LISTS.get(self.path)
         data = self.streams[self.path] if told is None else json.dumps(told).encode()
         self.send_response(200)
@@ -141,3 +145,47 @@ def test_what_ollama_says_of_its_models_is_listed(service: Running) -> None:
 
     model = wait_for(listed, "Ollama's list")
     assert (model["context"], model["vision"], model["tools"]) == (8192, True, False)
+
+
+PICTURE = base64.b64encode(png()).decode()
+FILE = '<file name="moons.csv">\nIo,3\n</file>\n\n'
+# A message of a picture, a file and words, as each vendor's documentation wants it.
+SEEN = {
+    "openai_chat": [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE}"}},
+        {"type": "text", "text": FILE},
+        {"type": "text", "text": "What is this?"},
+    ],
+    "openai_responses": [
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PICTURE}", "detail": "auto"},
+        {"type": "input_text", "text": FILE},
+        {"type": "input_text", "text": "What is this?"},
+    ],
+    "anthropic_messages": [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PICTURE}},
+        {"type": "text", "text": FILE},
+        {"type": "text", "text": "What is this?"},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", WIRES)
+def test_each_vendor_gets_pictures_and_files_in_its_own_words(
+    service: Running, streams: dict[str, bytes], name: str
+) -> None:
+    wire = WIRES[name]
+    streams[wire.path] = (STREAMS / name / wire.good).read_bytes()
+    parts = []
+    for kind, body, file in (("image", png(), "a.png"), ("file", b"Io,3", "moons.csv")):
+        added = service.http.post("/api/attachments", content=body, params={"name": file}).json()
+        parts.append({"type": kind, "data": {"attachment": added["id"]}})
+    said = {"parts": [*parts, {"type": "text", "text": "What is this?"}]}
+    chat = service.new_chat(model=f"{name}/m")
+    sent = service.post(f"/api/chats/{chat['id']}/messages", said)
+    assert service.message(sent["generation"]["id"]).text == wire.text
+    body = Handler.asked[wire.path]
+    [message] = body.get("messages") or body["input"]
+    if name == "ollama":
+        assert message == {"role": "user", "content": f"{FILE}What is this?", "images": [PICTURE]}
+    else:
+        assert message == {"role": "user", "content": SEEN[name]}
