@@ -112,7 +112,15 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
     mine, answer = f"/api/chats/{chat['id']}", f"/api/generations/{sent['generation']['id']}"
     poet = {"name": "Poet", "model": "echo", "system": "secret"}
     assistant = (await http.post("/api/assistants", json=poet, headers=by("ada"))).json()["id"]
+    file = (await http.post("/api/attachments?name=secret.txt", content=b"secret", headers=by("ada"))).json()["id"]
+    refers = {"parts": [{"type": "file", "data": {"attachment": file}}]}
+    theirs = (await http.post("/api/chats", json={"model": "echo"}, headers=by("eve"))).json()["id"]
     tries = [
+        ("GET", f"/api/attachments/{file}", None),
+        ("GET", f"/api/attachments/{file}/content", None),
+        ("POST", "/api/tickets", {"action": "download", "thing": f"attachments/{file}"}),
+        ("POST", f"/api/chats/{theirs}/messages", refers),
+        ("POST", "/api/generations", {"messages": [{"role": "user", **refers}], "model": "echo"}),
         ("GET", mine, None),
         ("PATCH", mine, {"title": "x"}),
         ("DELETE", mine, None),
@@ -144,6 +152,7 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
             response = await http.request(method, path, json=body, headers=by(name))
             assert response.status_code == 404, (method, path, name)
             assert "secret" not in response.text
+    assert (await http.delete(f"/api/chats/{theirs}", headers=by("eve"))).status_code == 204
     for listing in ("/api/chats", "/api/shared", "/api/assistants"):
         assert (await http.get(listing, headers=by("eve"))).json()["items"] == []
     assert (await http.get(answer, headers=by("ada"))).json()["state"] == "running"

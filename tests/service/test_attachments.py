@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,30 +11,16 @@ import pytest
 
 from llmws.messages import Message
 from llmws.service import attachments
-from llmws.settings import Settings
 
-from .harness import Running, running_service
+from .harness import Running
 from .test_edge import error
 from .test_media import png
-from .vendor_server import VendorServer, vendor_server
+from .vendor_server import VendorServer
 
 
 @pytest.fixture
-def vendor() -> Iterator[VendorServer]:
-    with vendor_server() as vendor:
-        yield vendor
-
-
-@pytest.fixture
-def service(settings: Settings, vendor: VendorServer) -> Iterator[Running]:
-    """A service whose provider `vllm` has a model that sees (`m`) and one that does not (`m-large`)."""
-    with running_service(replace(settings, attachments_mib=1)) as running:
-        running.post("/api/providers", {"vendor": "vllm", "base_url": vendor.url})
-        running.post("/api/providers/vllm/sync")
-        for model, sees in (("m", True), ("m-large", False)):
-            path = f"/api/providers/vllm/models/{model}/capabilities/vision"
-            assert running.http.put(path, json={"value": sees}).is_success
-        yield running
+def service(service_with_vendor: Running) -> Running:
+    return service_with_vendor
 
 
 def add(service: Running, body: bytes = png(), name: str = "a.png") -> dict[str, Any]:
