@@ -78,6 +78,11 @@ class Settings:
         " off, those that were made open nothing, either. A laptop has none.",
         True,
     )
+    title_model: str | None = _setting(
+        "LLMWS_TITLE_MODEL",
+        "The model that gives conversations their titles; `none`: their first words do. Default: the one that answers,"
+        " unless it is served here, where it is small and has better things to do.",
+    )
     training_environment: Path = _setting(
         "LLMWS_TRAINING_ENVIRONMENT",
         "The virtual environment that holds LLaMA-Factory. Default: the workspace's own with `-train` appended.",

@@ -46,5 +46,5 @@ def stay_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with a data folder of the test's own, and without the embedded model."""
-    return Settings(data=tmp_path / "data", embedded=False, idle_exit_s=0)
+    """Settings with a data folder of the test's own, without the embedded model, and without calls nobody asked for."""
+    return Settings(data=tmp_path / "data", embedded=False, idle_exit_s=0, title_model="none")

@@ -55,8 +55,14 @@ class Api(ChatRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
         return await self._request("GET", "/api/status")
 
     async def me(self) -> dict[str, Any]:
-        """GET /api/me: whose token this is and what it is good for, as ``{"name", "groups", "actions", "hub"}``."""
+        """GET /api/me: whose token this is and what it is good for, as ``{"name", "groups", "actions", "hub"}``, and
+        ``automatic_titles``, None where nobody gets any.
+        """
         return await self._request("GET", "/api/me")
+
+    async def update_me(self, **changes: Any) -> dict[str, Any]:
+        """PATCH /api/me: `automatic_titles`."""
+        return await self._request("PATCH", "/api/me", json=changes)
 
     async def shutdown(self) -> None:
         """POST /api/shutdown: end the service of a laptop."""

@@ -101,6 +101,36 @@ class Chat(Turns, Linkable):
         """
         return [item["message"] for item in self._items()]
 
+    def totals(self) -> dict[str, Any]:
+        """What all answers of the chat came to, on every branch, with what its title took.
+
+        Returns:
+            input_tokens, output_tokens, costs (a list of ``{"currency", "cost"}``), unpriced (calls whose cost is not
+            known), estimated (calls whose tokens the provider did not tell).
+
+        Example:
+            >>> chat = client.chats.create(model="echo")
+            >>> message = chat.send("one two", show=False)
+            >>> chat.totals()["output_tokens"]
+            2
+        """
+        totals: dict[str, Any] = self._client.run(self._client.api.chat(self.id))["totals"]
+        return totals
+
+    def context(self) -> dict[str, Any]:
+        """How full the model's context is with the branch that is shown.
+
+        Returns:
+            used and limit (tokens; the limit is None where it is not known), source (``provider`` or ``estimate``),
+            dropped (how many of the oldest messages did not fit any more).
+
+        Example:
+            >>> client.chats.create(model="echo").context()["limit"]
+            1000000
+        """
+        context: dict[str, Any] = self._client.run(self._client.api.chat(self.id))["context"]
+        return context
+
     def rename(self, title: str) -> None:
         """Give the chat another title.
 
@@ -182,7 +212,8 @@ class Chats(SharedChats):
         Args:
             model: an id of `client.models()`; by default the assistant's, or the first that is ready.
             system: what the model shall always keep in mind; by default the assistant's.
-            title: by default taken from the first question.
+            title: by default the first words of the first question, and soon what a model makes of them, see
+                `automatic_titles`.
             assistant: of `client.assistants`, itself or by its id or name; its parameters hold unless others are given.
 
         Raises:
@@ -255,6 +286,22 @@ class Chats(SharedChats):
             '# Sky'
         """
         return export(self._client, path, format, chat.id if isinstance(chat, Chat) else chat)
+
+    def automatic_titles(self, wanted: bool | None = None) -> bool:
+        """Whether a model is asked for the titles of your conversations; with `wanted` from now on.
+
+        It is one short call after the first answer, under the purpose ``title`` in `client.usage`; without it a title
+        is the first words of the first question. False, too, where the administrator wants none.
+
+        Example:
+            >>> client.chats.automatic_titles(False)
+            False
+            >>> client.chats.automatic_titles(True)
+            True
+        """
+        if wanted is not None:
+            self._client.run(self._client.api.update_me(automatic_titles=wanted))
+        return bool(self._client.run(self._client.api.me())["automatic_titles"])
 
 
 def _frame(chats: list[dict[str, Any]]) -> pandas.DataFrame:

@@ -49,6 +49,7 @@ from . import (
     shares,
     status,
     tickets,
+    titles,
     training,
     turns,
     usage,
@@ -140,6 +141,7 @@ def create_app(
     )
     state.limits = state.ledger.limits
     state.generations = generations.Generations(store, state.ledger)
+    state.titles = titles.Titles(settings, store, state.generations, state.ledger)
     state.tickets = tickets.Tickets.of(settings.data)
     state.missed_links = links.Misses()
     state.runner, state.feed = runner, Feed()
@@ -185,7 +187,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for task in tasks:
         task.cancel()
     await drain(app)
-    await asyncio.gather(*tasks, state.adapters.stop(), return_exceptions=True)
+    await asyncio.gather(*tasks, state.titles.stop(), state.adapters.stop(), return_exceptions=True)
     await state.ledger.stop()
     await state.models.stop()
     await state.identity.aclose()

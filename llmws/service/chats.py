@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import with_config
+from sqlalchemy import Connection
 
 from ..errors import InvalidRequest
 from ..store import assistants as kept_assistants
 from ..store import chats as kept
 from ..store.chats import Chat
+from . import figures
 from .access import Chatter, Reader
 from .bodies import STRICT, GivenParameters, Name, Text
+from .figures import Filling
 from .here import CreatedId, TheStore
 from .models import TheModels
 
@@ -77,8 +80,15 @@ async def create(new: NewChat, id: CreatedId, person: Chatter, models: TheModels
 
 
 @router.get("/{id}")
-async def show(id: str, person: Reader, store: TheStore) -> dict[str, Any]:
-    return to_json(await store.read(kept.get, person.name, id))
+async def show(id: str, person: Reader, models: TheModels, store: TheStore) -> dict[str, Any]:
+    """A chat with what it came to (`totals`, of all its branches) and how full its model's context is."""
+
+    def find(connection: Connection) -> tuple[Chat, dict[str, Any], Filling]:
+        chat = kept.get(connection, person.name, id)
+        return chat, figures.totals(connection, id), figures.filling(connection, chat)
+
+    chat, totals, filling = await store.read(find)
+    return {**to_json(chat), "totals": totals, "context": filling.to_json(models.context(chat.model))}
 
 
 @router.patch("/{id}")

@@ -123,6 +123,11 @@ class Generations:
             log.append(StreamEvent("end", finish_reason="interrupted"))
         return log
 
+    async def ended(self, id: str) -> None:
+        """Wait until it has ended, and what it said is kept."""
+        if (live := self._live.get(id)) is not None and live.task is not None:
+            await asyncio.wait({live.task})
+
     async def cancel(self, owner: str, id: str) -> Generation:
         """Stop it; without effect where it has ended already."""
         generation = await self._store.read(kept.get, owner, id)

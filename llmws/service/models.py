@@ -20,7 +20,7 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy import Connection
 
 from ..addresses import AddressPolicy
-from ..errors import NotFound, ProviderError, SettingsError
+from ..errors import Error, NotFound, ProviderError, SettingsError
 from ..outbound import new_client
 from ..providers import catalog, known_models
 from ..providers.attempts import Attempts, Candidate, Cooldowns
@@ -418,6 +418,13 @@ class Models:
     def choose(self, id: str) -> Chosen:
         """Whom to ask for `id`, see `Registry.choose`."""
         return self.registry.choose(id, self.person)
+
+    def context(self, id: str) -> int | None:
+        """How many tokens a model reads; None where nobody told, or it cannot be asked."""
+        try:
+            return self.choose(id).context
+        except Error:
+            return None
 
 
 TheRegistry = Annotated[Registry, here("models")]

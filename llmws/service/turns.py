@@ -35,9 +35,9 @@ from .here import CreatedId, TheStore
 from .identity import Person
 from .metering import Call, Origin
 from .models import Models, TheModels
+from .titles import TheTitles, Titles, first_words
 from .tool_calls import GivenTools
 
-_LONGEST_TITLE = 60
 # How an answer ends of which there may be more.
 _CUT_OFF = ("length", "cancelled", "interrupted", "error")
 
@@ -82,6 +82,7 @@ class Answering:
     origin: Origin
     models: Models
     generations: Generations
+    titles: Titles
     store: Store
 
     async def chat(self, id: str) -> Chat:
@@ -115,7 +116,7 @@ class Answering:
             if begun.created and place.said is not None:
                 saying.keep(connection, owner, chat.id, path)
                 if not chat.title:
-                    kept_chats.update(connection, owner, chat.id, title=_title(saying.title_of(place.said)))
+                    kept_chats.give_title(connection, owner, chat.id, first_words(saying.title_of(place.said)))
             turns = history.turns(chat.system, path)
             # Only below an answer that was cut off does another begin.
             goes_on = bool(turns) and turns[-1].role == "assistant"
@@ -126,6 +127,8 @@ class Answering:
 
         begun = await self.generations.start(owner, self.id, begin)
         _check_is_this(begun, place)
+        if begun.created and chat.automatic_title:
+            self.titles.follow(begun.generation, self.person, self.models, self.origin)
         return await self._told(chat.id, begun)
 
     async def _told(self, chat_id: str, begun: Begun) -> dict[str, Any]:
@@ -144,9 +147,10 @@ async def _answering(
     origin: TheOrigin,
     models: TheModels,
     generations: TheGenerations,
+    titles: TheTitles,
     store: TheStore,
 ) -> Answering:
-    return Answering(id, person, origin, models, generations, store)
+    return Answering(id, person, origin, models, generations, titles, store)
 
 
 TheAnswering = Annotated[Answering, Depends(_answering)]
@@ -261,15 +265,3 @@ def _check_goes_on(message: Message) -> None:
         raise InvalidRequest("Only an answer that was cut off can go on.", remedy="Ask for more in a message.")
     if not message.text or message.parts[-1].type == "tool_call":
         raise InvalidRequest("There is nothing yet to go on from.", remedy="Regenerate the answer instead.")
-
-
-def _title(text: str) -> str:
-    """
-    >>> _title("Why is the sky blue? And why is it red in the evening, when the sun is low?")
-    'Why is the sky blue? And why is it red in the evening,…'
-    """
-    line = " ".join(text.split())
-    if len(line) <= _LONGEST_TITLE:
-        return line
-    cut = line[: _LONGEST_TITLE - 1]
-    return (cut.rpartition(" ")[0] if " " in cut[30:] else cut) + "…"

@@ -19,9 +19,10 @@ _CHANGEABLE = frozenset({"title", "model", "system", "parameters", "head_id"})
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation. `head_id` is its latest message, `running` the generation that is answering just now.
+    """A conversation.
 
-    `assistant_id` tells with which assistant it was begun; that may be gone.
+    `head_id` is its latest message, `running` the generation that is answering just now. `assistant_id` tells with
+    which assistant it was begun; that may be gone. A title that nobody typed is automatic, and gives way to a better.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Chat:
     updated_at: float
     deleted_at: float | None
     assistant_id: str | None
+    automatic_title: bool
     running: str | None
 
 
@@ -65,6 +67,7 @@ def create(
             id=id,
             owner=owner,
             title=title or "",
+            automatic_title=not title,
             model=model,
             system=system or "",
             parameters=(parameters or Parameters()).to_dict(),
@@ -100,10 +103,20 @@ def update(connection: Connection, owner: str, id: str, **changes: Any) -> Chat:
     get(connection, owner, id)
     if "parameters" in changes:
         changes["parameters"] = changes["parameters"].to_dict()
+    if "title" in changes:
+        changes["automatic_title"] = not changes["title"]
     if changes.get("head_id") is not None:
         _check_head(connection, id, changes["head_id"])
     _set(connection, id, **changes, updated_at=time.time())
     return get(connection, owner, id)
+
+
+def give_title(connection: Connection, owner: str, id: str, title: str) -> bool:
+    """Give the chat a title of ours; tells whether it has it: one that somebody typed stays."""
+    columns = tables.chats.c
+    mine = (columns.id == id, columns.owner == owner, columns.deleted_at.is_(None))
+    given = connection.execute(update_rows(tables.chats).where(*mine, columns.automatic_title).values(title=title))
+    return given.rowcount == 1
 
 
 def go_to(connection: Connection, owner: str, id: str, head_id: str) -> Chat:

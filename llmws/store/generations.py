@@ -177,6 +177,13 @@ def get(connection: Connection, owner: str, id: str) -> Generation:
     return _found(_find(connection, id, owner))
 
 
+def first_answer(connection: Connection, chat_id: str) -> str | None:
+    """The generation of a chat that was the first to come to its end, if one did."""
+    columns = tables.generations.c
+    statement = select(columns.id).where(columns.chat_id == chat_id, columns.finish_reason.in_(("stop", "length")))
+    return connection.scalar(statement.order_by(columns.ended_at, columns.id).limit(1))
+
+
 def events(connection: Connection, owner: str, id: str) -> list[StreamEvent]:
     """The stream as far as it is known: of a running generation what was kept, of an ended one all of it."""
     generation = get(connection, owner, id)

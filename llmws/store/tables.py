@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
 )
 
@@ -57,6 +58,7 @@ chats = Table(
     Column("updated_at", Double, nullable=False),
     Column("deleted_at", Double),
     Column("assistant_id", _ID),
+    Column("automatic_title", Boolean, nullable=False, server_default=false()),
     Index(None, "owner", "updated_at", "id"),
 )
 
@@ -103,7 +105,7 @@ generations = Table(
     metadata,
     Column("id", _ID, primary_key=True),
     Column("owner", _NAME, nullable=False),
-    Column("chat_id", _ID, ForeignKey("chats.id")),
+    Column("chat_id", _ID, ForeignKey("chats.id"), index=True),
     Column("message_id", _ID, ForeignKey("messages.id"), nullable=False),
     Column("model", _NAME, nullable=False),
     Column("provider", _NAME, nullable=False),
@@ -162,6 +164,14 @@ usage = Table(
     Column("cost", Amount),
     Index(None, "owner", "created_at", "id"),
     Index(None, "created_at", "id"),
+)
+
+# Of what belongs to a generation; most rows are of calls through the gateway and do not.
+Index(
+    "ix_usage_generation_id",
+    usage.c.generation_id,
+    sqlite_where=usage.c.generation_id.is_not(None),
+    postgresql_where=usage.c.generation_id.is_not(None),
 )
 
 # The sums of `usage` by the hour (since 1970, UTC) and all that they are asked by; `id` is a digest of these.
@@ -338,6 +348,13 @@ assistants = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("deleted_at", Double),
+)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("owner", _NAME, primary_key=True),
+    Column("automatic_titles", Boolean, nullable=False),
 )
 
 providers = Table(

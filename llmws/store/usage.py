@@ -18,6 +18,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Label,
     RowMapping,
     Select,
     case,
@@ -115,6 +116,26 @@ def _add_to_hours(dialect: Any) -> Any:
     return statement.on_conflict_do_update(index_elements=[columns.id], set_=more)
 
 
+def _added_up(column: Column[Any]) -> ColumnElement[Any]:
+    """The sum of a column, in two: SQLite fails where a sum outgrows eight bytes, and nobody could be told anything."""
+    value, half = type_coerce(column, BigInteger), literal_column(str(2**31), BigInteger)
+    return type_coerce(func.sum(value // half) * half + func.sum(value % half), column.type)
+
+
+def _added_up_rows() -> Sequence[Label[Any]]:
+    """The sums of `Sums` as columns of a query over rows."""
+    columns = tables.usage.c
+    sums = {
+        "calls": func.count(),
+        **{name: _added_up(columns[name]) for name in _TOKENS},
+        "cost": func.coalesce(_added_up(columns.cost), Decimal(0), type_=columns.cost.type),
+        "unpriced_calls": func.sum(case((columns.cost.is_(None), 1), else_=0)),
+        "estimated_calls": func.sum(case((columns.source == "estimate", 1), else_=0)),
+    }
+    return [sums[name].label(name) for name in _SUMS]
+
+
+_ADDED_UP = _added_up_rows()
 _COLUMNS = tuple(f.name for f in fields(UsageRow))
 # Made once: making them takes longer than running them for a few rows.
 _INSERT = insert(tables.usage)
@@ -182,6 +203,20 @@ def totals(
     return found
 
 
+def of_chat(connection: Connection, chat_id: str) -> dict[str, Sums]:
+    """What the answers of a chat came to, on all its branches, with what was asked about them, by currency (see
+    `totals`).
+    """
+    columns, generations = tables.usage.c, tables.generations.c
+    asked = select(generations.id).where(generations.chat_id == chat_id)
+    currency = func.coalesce(columns.currency, literal_column("''")).label("currency")
+    statement = select(currency, *_ADDED_UP).where(columns.generation_id.in_(asked)).group_by(currency)
+    found: dict[str, Sums] = {}
+    for row in connection.execute(statement).mappings():
+        found.setdefault(row["currency"], Sums()).add(row)
+    return found
+
+
 def _hours(
     since: float | None, until: float | None
 ) -> tuple[tuple[int | None, int | None] | None, list[tuple[float, float]]]:
@@ -222,23 +257,10 @@ def _sums_of_rows(by: Sequence[str], since: float, until: float, owner: str | No
     currency = func.coalesce(columns.currency, literal_column("''"))
     asked: dict[str, Any] = {**columns, "hour": hour.label("hour"), "currency": currency.label("currency")}
     keys = [asked[name] for name in by]
-    sums = {
-        "calls": func.count(),
-        **{name: _added_up(columns[name]) for name in _TOKENS},
-        "cost": func.coalesce(_added_up(columns.cost), Decimal(0), type_=columns.cost.type),
-        "unpriced_calls": func.sum(case((columns.cost.is_(None), 1), else_=0)),
-        "estimated_calls": func.sum(case((columns.source == "estimate", 1), else_=0)),
-    }
-    statement = _within(select(*keys, *(sums[name].label(name) for name in _SUMS)), since, until)
+    statement = _within(select(*keys, *_ADDED_UP), since, until)
     if owner is not None:
         statement = statement.where(columns.owner == owner)
     return statement.group_by(*keys) if keys else statement.having(func.count() > 0)
-
-
-def _added_up(column: Column[Any]) -> ColumnElement[Any]:
-    """The sum of a column, in two: SQLite fails where a sum outgrows eight bytes, and nobody could be told anything."""
-    value, half = type_coerce(column, BigInteger), literal_column(str(2**31), BigInteger)
-    return type_coerce(func.sum(value // half) * half + func.sum(value % half), column.type)
 
 
 def _within(statement: Select[Any], since: float | None, until: float | None) -> Select[Any]:

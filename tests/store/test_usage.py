@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
-from llmws.store import Store, new_id, schema, usage
+from llmws.messages import Message
+from llmws.store import Store, chats, generations, new_id, schema, usage
 from llmws.store.usage import HOUR_S, KEYS, Sums, UsageRow
 
 OLDER = """
@@ -194,3 +195,47 @@ async def test_what_was_used_before_there_were_sums_is_summed(file: Path) -> Non
     [total] = (await store.read(usage.totals, (), until=3600.0)).values()
     assert total.calls == 4
     store.close()
+
+
+async def test_a_chat_comes_to_what_its_answers_used_and_what_was_asked_about_them(store: Store) -> None:
+    chat, other = [await store.write(chats.create, "ada", new_id(), "echo") for _ in range(2)]
+
+    async def answer(chat_id: str | None) -> str:
+        begin: dict[str, Any] = {"model": "p/a", "provider": "p", "chat_id": chat_id}
+        begun = await store.write(generations.begin, "ada", new_id(), **begin)
+        ended = Message("assistant", finish_reason="stop")
+        await store.write(generations.finish, begun.generation.id, ended, row(begun.generation.id, "USD", "0.1"))
+        return begun.generation.id
+
+    def row(id: str | None, currency: str | None, cost: str | None) -> UsageRow:
+        paid = None if cost is None else Decimal(cost)
+        money = {"currency": currency, "cost": paid}
+        return UsageRow("ada", "p", "p/a", "chat", "stop", id, input_tokens=3, output_tokens=2, **money)  # type: ignore[arg-type]
+
+    first, _ = await answer(chat.id), await answer(chat.id)
+    await answer(other.id)
+    await answer(None)
+    asked = [row(first, "CNY", "7"), row(first, None, None), row(None, "USD", "9")]
+    await store.write(usage.add_all, asked)
+    found = await store.read(usage.of_chat, chat.id)
+    assert {currency: (sums.calls, sums.cost) for currency, sums in found.items()} == {
+        "USD": (2, Decimal("0.2")),
+        "CNY": (1, Decimal(7)),
+        "": (1, Decimal(0)),
+    }
+    assert sum(sums.input_tokens for sums in found.values()) == 12
+    assert found[""].unpriced_calls == 1
+
+
+async def test_what_a_chat_came_to_is_found_through_an_index(file: Path) -> None:
+    store = Store.open(f"sqlite:///{file}")
+
+    def plan(connection: Connection) -> str:
+        asked = "SELECT id FROM generations WHERE chat_id = 'c'"
+        told = f"EXPLAIN QUERY PLAN SELECT sum(cost) FROM usage WHERE generation_id IN ({asked})"
+        return " ".join(row[-1] for row in connection.execute(text(told)))
+
+    found = await store.read(plan)
+    store.close()
+    assert "ix_usage_generation_id" in found
+    assert "SCAN usage" not in found
