@@ -142,11 +142,11 @@ def test_open_pages_go_on_while_what_their_browser_holds_would_have_ended(
     wait_for(lambda: hub.part("configurable-http-proxy") not in (None, proxy))
 
     for name, (context, page) in opened.items():
+        say(page, "After the night")
+        expect(page.locator(".lw-answer")).to_have_count(2)
         # What the browser holds still opens the server, without a way over the hub.
         path = f"/user/{name}/{'lab' if name == 'rita' else ''}"
         assert context.request.get(f"{hub.url}{path}", max_redirects=0).status == 200
-        say(page, "After the night")
-        expect(page.locator(".lw-answer")).to_have_count(2)
         context.close()
 
 
