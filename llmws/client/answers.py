@@ -92,6 +92,16 @@ def shown(bridge: Bridge, answer: Answer, show: bool) -> Message:
     return bridge.run(answer.message())
 
 
+def printable(text: str) -> str:
+    """`text` without what would steer a terminal.
+
+    Example:
+        >>> printable("a\x1b[31mb")
+        'a[31mb'
+    """
+    return text.translate(_WITHOUT_CONTROLS)
+
+
 def overwrites(out: TextIO) -> bool:
     """Whether `out` is a terminal or a cell, where a line may be written over and has colours."""
     return out.isatty() or in_cell(out)
@@ -114,7 +124,7 @@ def _write(events: Iterator[StreamEvent], out: TextIO) -> None:
             if event.type != kind:
                 out.write(_change(event.type, coloured, fresh=column == 0))
                 kind = event.type
-            text = event.text.translate(_WITHOUT_CONTROLS)
+            text = printable(event.text)
             out.write(text)
             column = 0 if text.endswith("\n") else 1
             if time.monotonic() - flushed > _FLUSH_S:

@@ -16,10 +16,12 @@ from typing import Any
 
 from .. import http
 from ..errors import Error, NotAuthenticated, ServiceError, from_dict
-from ..messages import EVENT_TYPES, Message, Parameters, StreamEvent
+from ..messages import EVENT_TYPES, Message, Parameters, StreamEvent, Tool
+from .attachment_routes import AttachmentRoutes
 from .bodies import decoded as _decoded
 from .bodies import said as _said
 from .bodies import segment as _segment
+from .bodies import told_tools as _told_tools
 from .chat_routes import ChatRoutes
 from .finding import Address, Finder, Start, Stopped
 from .origin import of_page
@@ -32,7 +34,7 @@ AWAY_LIMIT_S = 20.0
 STOPPED_LIMIT_S = 5.0
 
 
-class Api(ChatRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
+class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
     """The routes of one service. Methods return the JSON of the route, with `Message`, `StreamEvent` decoded.
 
     Every method raises the `llmws.Error` that the service answered with, or a `ServiceError` where it cannot be
@@ -96,9 +98,10 @@ class Api(ChatRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
         purpose: str | None = None,
         key: str | None = None,
         origin: Mapping[str, str] | None = None,
+        tools: Sequence[Tool] = (),
     ) -> dict[str, Any]:
         """POST /api/generations: a one-off answer, which belongs to no chat."""
-        body = _said({"model": model, "parameters": parameters, "purpose": purpose})
+        body = _said({"model": model, "parameters": parameters, "purpose": purpose}) | _told_tools(tools)
         body["messages"] = [message.to_dict() for message in messages]
         headers = of_page() if origin is None else origin
         return await self._request("POST", "/api/generations", json=body, key=key, headers=headers)
@@ -288,6 +291,7 @@ class Api(ChatRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
         *,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
+        content: bytes | None = None,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
@@ -300,7 +304,12 @@ class Api(ChatRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
             asked = self.address
             try:
                 response = await self._client.request(
-                    method, asked.url + path, params=params, json=json, headers={**headers, **_authorization(asked)}
+                    method,
+                    asked.url + path,
+                    params=params,
+                    json=json,
+                    content=content,
+                    headers={**headers, **_authorization(asked)},
                 )
             except http.HTTPError as problem:
                 await self._find_again(patience, problem, start="crashed" if method == "GET" else "always")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from ..errors import InvalidRequest
-from ..messages import Message, Parameters
+from ..messages import Message, Parameters, Tool
 
 # The longest name there is; an HTTP library takes some thousand characters, and fails in a way of its own beyond.
 _LONGEST_ID = 255
@@ -34,3 +34,14 @@ def segment(value: str) -> str:
 def decoded(item: dict[str, Any]) -> dict[str, Any]:
     """What the service told, with its message as a `Message`."""
     return {**item, "message": Message.from_dict(item["message"])} if item.get("message") else item
+
+
+def told_tools(tools: Sequence[Tool]) -> dict[str, Any]:
+    """The part of a body that offers functions; nothing where there are none.
+
+    Example:
+        >>> told_tools([Tool("look", "Look around.")])
+        {'tools': [{'name': 'look', 'description': 'Look around.', 'parameters': {}}]}
+    """
+    told = [{"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)} for tool in tools]
+    return {"tools": told} if told else {}

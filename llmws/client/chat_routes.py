@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..messages import Parameters
-from .bodies import decoded, said, segment
+from ..messages import Parameters, Part, Tool
+from .bodies import decoded, said, segment, told_tools
 from .origin import of_page
 from .requests import Requests
 
@@ -59,15 +59,26 @@ class ChatRoutes:
     async def send(
         self: Requests,
         chat_id: str,
-        text: str,
+        text: str | Sequence[Part] | None,
         model: str | None = None,
         parameters: Parameters | None = None,
         key: str | None = None,
         origin: Mapping[str, str] | None = None,
         replaces: str | None = None,
+        tools: Sequence[Tool] = (),
+        tool_results: Sequence[Mapping[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """POST /api/chats/{id}/messages: ask, and get ``{"message", "answer", "generation"}`` at once."""
-        body = said({"text": text, "model": model, "parameters": parameters, "replaces": replaces})
+        """POST /api/chats/{id}/messages: ask, and get ``{"message", "answer", "generation"}`` at once.
+
+        Args:
+            text: what is said, or its parts, where pictures and files are named by their ids; None for results.
+            tools: the functions that the model may call.
+            tool_results: what came of the calls that the last answer made, each ``{"id", "text", "error"}``.
+        """
+        body = said({"model": model, "parameters": parameters, "replaces": replaces, "tool_results": tool_results})
+        if text is not None:
+            body |= {"text": text} if isinstance(text, str) else {"parts": [part.to_dict() for part in text]}
+        body |= told_tools(tools)
         path, headers = f"/api/chats/{segment(chat_id)}/messages", of_page() if origin is None else origin
         return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
 
@@ -83,9 +94,11 @@ class ChatRoutes:
         parameters: Parameters | None = None,
         key: str | None = None,
         origin: Mapping[str, str] | None = None,
+        tools: Sequence[Tool] = (),
     ) -> dict[str, Any]:
         """POST /api/chats/{id}/messages/{message_id}/regenerate: like `send`, without a ``message``."""
-        body, headers = said({"model": model, "parameters": parameters}), of_page() if origin is None else origin
+        body = said({"model": model, "parameters": parameters}) | told_tools(tools)
+        headers = of_page() if origin is None else origin
         path = f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}/regenerate"
         return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
 
@@ -97,9 +110,11 @@ class ChatRoutes:
         parameters: Parameters | None = None,
         key: str | None = None,
         origin: Mapping[str, str] | None = None,
+        tools: Sequence[Tool] = (),
     ) -> dict[str, Any]:
         """POST /api/chats/{id}/messages/{message_id}/continue: like `regenerate`."""
-        body, headers = said({"model": model, "parameters": parameters}), of_page() if origin is None else origin
+        body = said({"model": model, "parameters": parameters}) | told_tools(tools)
+        headers = of_page() if origin is None else origin
         path = f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}/continue"
         return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from ..messages import Message, Parameters, StreamEvent
-from .answers import Answer, shown
+from ..messages import Message, Parameters, Part, StreamEvent, Tool
+from .answers import Answer
 from .assistants import Assistant
 from .choices import Choices, chosen
+from .inputs import Attachment, asking, attached, converse
 from .origin import of_cell
 from .share_routes import Noun
 from .sharing import Linkable, SharedChats
+from .tools import Approve, Result, Toolbox
 from .transfers import export
 from .turns import Turns
 
@@ -54,6 +57,9 @@ class Chat(Turns, Linkable):
         text: str,
         model: str | None = None,
         *,
+        attachments: Sequence[Attachment] = (),
+        tools: Sequence[Callable[..., Any]] = (),
+        approve: Approve | bool | None = None,
         parameters: Parameters | None = None,
         show: bool = True,
         **choices: Unpack[Choices],
@@ -62,17 +68,29 @@ class Chat(Turns, Linkable):
 
         Args:
             model: another than the chat's, for this answer.
+            attachments: pictures (PNG, JPEG, WebP, GIF) and text files, by their path or bytes, or as (name, bytes).
+            tools: Python functions that the model may call, see `approve`; they run in this cell.
+            approve: looks at each call (a `ToolCall`) and says whether it may run; True lets all. By default you are
+                asked below the cell.
             show: False returns the answer only.
 
         Raises:
             Conflict: an answer is already running in this chat.
+            InvalidRequest: the model cannot see, or not read so much; a function lacks type hints or a docstring.
             ProviderError: the model's server refused or broke off.
 
         Example:
             >>> client.chats.create(model="echo").send("And at dusk?", show=False).text
             'And at dusk?'
         """
-        return shown(self._client.loop, self._answer(text, model, chosen(parameters, choices)), show)
+        wanted, origin, toolbox = chosen(parameters, choices), of_cell(), Toolbox(tools)
+        parts = self._client.run(attached(self._client.api, attachments)) if attachments else ()
+
+        def ask(answer: Message | None, results: Sequence[Result]) -> Callable[[], Awaitable[dict[str, Any]]]:
+            said = asking(text, parts) if answer is None else None
+            return partial(self._begin, said, results, model, wanted, origin, toolbox.tools)
+
+        return converse(self._client, ask, toolbox, approve, show)
 
     def stream(
         self,
@@ -166,15 +184,25 @@ class Chat(Turns, Linkable):
         self._take(self._client.run(self._client.api.restore_chat(self.id)))
 
     def _answer(self, text: str, model: str | None, parameters: Parameters | None) -> Answer:
-        origin = of_cell()
+        return Answer(self._client.api, partial(self._begin, text, (), model, parameters, of_cell()))
 
-        async def ask() -> dict[str, Any]:
-            sent = await self._client.api.send(self.id, text, model, parameters, origin=origin)
-            if not self.title:
-                self._take(await self._client.api.chat(self.id))
-            return sent["generation"]
-
-        return Answer(self._client.api, ask)
+    async def _begin(
+        self,
+        said: str | Sequence[Part] | None,
+        results: Sequence[Result],
+        model: str | None,
+        parameters: Parameters | None,
+        origin: Mapping[str, str],
+        tools: Sequence[Tool] = (),
+    ) -> dict[str, Any]:
+        told = [result.to_dict() for result in results] or None
+        sent = await self._client.api.send(
+            self.id, said, model, parameters, origin=origin, tools=tools, tool_results=told
+        )
+        if not self.title:
+            self._take(await self._client.api.chat(self.id))
+        begun: dict[str, Any] = sent["generation"]
+        return begun
 
     def _take(self, about: dict[str, Any]) -> None:
         self.id, self.title, self.model = about["id"], about["title"], about["model"]

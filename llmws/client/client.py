@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from ..errors import Error, Unavailable
@@ -15,7 +16,6 @@ from ..http import HTTPError
 from ..messages import Message, Parameters
 from ..recipe import Recipe
 from ..settings import Settings
-from .answers import Answer, shown
 from .api import Api
 from .assistants import Assistants
 from .bridge import Bridge, bridge
@@ -23,10 +23,12 @@ from .chats import Chats
 from .choices import Choices, chosen
 from .comparisons import compare
 from .finding import Address, Finder, Given, Local
+from .inputs import Attachment, attached, converse
 from .jobs import Job, Jobs
 from .money import Time, limits_table, moment, prices_table, usage_table
 from .origin import of_cell
 from .providers import Providers
+from .tools import Approve, Result, Toolbox, results_message
 
 if TYPE_CHECKING:
     import pandas
@@ -136,6 +138,9 @@ class Client:
         model: str | None = None,
         system: str | None = None,
         *,
+        attachments: Sequence[Attachment] = (),
+        tools: Sequence[Callable[..., Any]] = (),
+        approve: Approve | bool | None = None,
         parameters: Parameters | None = None,
         show: bool = True,
         **choices: Unpack[Choices],
@@ -148,11 +153,16 @@ class Client:
             prompt: a question, or the messages so far.
             model: an id of `models()`; by default the first that is ready.
             system: what the model shall keep in mind.
+            attachments: pictures (PNG, JPEG, WebP, GIF) and text files, by their path or bytes, or as (name, bytes).
+            tools: Python functions that the model may call, see `approve`; they run in this cell.
+            approve: looks at each call (a `ToolCall`) and says whether it may run; True lets all. By default you are
+                asked below the cell.
             parameters: how it shall answer; single ones as keywords: ``temperature=0, max_tokens=50``.
             show: False returns the answer only.
 
         Raises:
             NotFound: there is no such model.
+            InvalidRequest: the model cannot see, or not read so much; a function lacks type hints or a docstring.
             ProviderError: the model's server refused or broke off.
 
         Example:
@@ -161,17 +171,20 @@ class Client:
             >>> message.text, message.cost
             ('Name three moons.', 0.0)
         """
-        wanted, how = self.model(model), chosen(parameters, choices)
+        wanted, how, origin = self.model(model), chosen(parameters, choices), of_cell()
+        toolbox = Toolbox(tools)
+        parts = self.run(attached(self.api, attachments)) if attachments else ()
         messages = [Message.user(prompt)] if isinstance(prompt, str) else list(prompt)
+        messages[-1] = replace(messages[-1], parts=(*parts, *messages[-1].parts))
         if system:
             messages.insert(0, Message.system(system))
 
-        origin = of_cell()
+        def ask(answer: Message | None, results: Sequence[Result]) -> Callable[[], Awaitable[dict[str, Any]]]:
+            if answer is not None:
+                messages.extend((answer, results_message(results)))
+            return lambda: self.api.generate(list(messages), wanted, how, origin=origin, tools=toolbox.tools)
 
-        async def ask() -> dict[str, Any]:
-            return await self.api.generate(messages, wanted, how, origin=origin)
-
-        return shown(self.loop, Answer(self.api, ask), show)
+        return converse(self, ask, toolbox, approve, show)
 
     def compare(
         self,

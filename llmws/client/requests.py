@@ -18,6 +18,7 @@ class Requests(Protocol):
         *,
         params: Any = None,
         json: Any = None,
+        content: bytes | None = None,
         key: str | None = None,
         headers: Any = None,
     ) -> Any: ...

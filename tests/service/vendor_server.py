@@ -20,6 +20,7 @@ class VendorServer:
         open_list: whether it lists its models to anybody.
         asked: path, key and body of each request.
         listing: cleared, it keeps whoever asks for the list waiting.
+        calls: functions that it calls, by name and arguments, before it says `Yes.`; once each.
     """
 
     def __init__(self, port: int) -> None:
@@ -30,6 +31,7 @@ class VendorServer:
         self.asked: list[tuple[str, str, Any]] = []
         self.listing = threading.Event()
         self.listing.set()
+        self.calls: list[tuple[str, str]] = []
 
     def asked_with(self, path: str = "/chat/completions") -> list[str]:
         """The keys that requests to `path` came with."""
@@ -53,13 +55,24 @@ class VendorServer:
         if not body.get("stream"):
             message = {"role": "assistant", "content": "Yes."}
             return _json(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
-        chunks = [
-            {"choices": [{"index": 0, "delta": {"content": "Yes."}}]},
-            {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-            {"choices": [], "usage": usage},
-        ]
+        chunks = [*self._said(), {"choices": [], "usage": usage}]
         lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
         return 200, {"Content-Type": "text/event-stream"}, "".join(lines).encode()
+
+    def _said(self) -> list[dict[str, Any]]:
+        calls, self.calls = self.calls, []
+        delta: dict[str, Any] = {"content": "Yes."}
+        if calls:
+            told = [
+                {"index": n, "id": f"call-{len(self.asked)}-{n}", "function": {"name": name, "arguments": arguments}}
+                for n, (name, arguments) in enumerate(calls)
+            ]
+            delta = {"tool_calls": told}
+        reason = "tool_calls" if calls else "stop"
+        return [
+            {"choices": [{"index": 0, "delta": delta}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]},
+        ]
 
 
 @contextmanager
