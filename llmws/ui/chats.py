@@ -99,8 +99,8 @@ class Chat(Typesetting, Page):
         return shown
 
     @intent
-    async def earlier(self, view: str, *, id: str, cursor: str) -> dict[str, Any]:
-        return await self._page_of(id, cursor, _SHOWN)
+    async def earlier(self, view: str, *, id: str, cursor: str, limit: int = _SHOWN) -> dict[str, Any]:
+        return await self._page_of(id, cursor, min(max(limit, 1), _READ))
 
     @intent
     async def say(

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import create_engine, select
 
+from llmws.messages import Message, Part
+from llmws.store import messages as kept
+from llmws.store import tables
+
+from .conftest import Workspace
 from .test_chat_browser import Open, in_lab, in_voila, prepared
 
 __all__ = ["in_lab", "in_voila", "prepared"]
@@ -44,3 +51,72 @@ def test_in_voila_there_is_no_notebook_to_insert_into(in_voila: Open, prepared: 
     expect(chat.page.locator(".lw-answer .katex")).to_have_count(2)
     expect(chat.page.get_by_role("button", name="Copy code")).to_have_count(3)
     expect(chat.page.get_by_role("button", name="Insert the code as a cell below")).to_have_count(0)
+
+
+LONG = "Answer {n}.\n\n" + "A paragraph with some *words* in it. " * 8 + "\n\n```python\nvalue = {n}\n```\n"
+MESSAGES = 400
+
+
+@pytest.fixture
+def long_chat(workspace: Workspace, prepared: Callable[..., str]) -> str:
+    """The title of a long conversation, put into the store as an import would."""
+    title = prepared("A long one")
+    client = workspace.client()
+    chat = client.loop.run(client.api.chats(query=title))["items"][0]
+    said = []
+    for n in range(MESSAGES // 2):
+        answer = Message("assistant", (Part("text", LONG.format(n=n)),), finish_reason="stop")
+        said += [Message.user(f"Question {n}"), answer]
+    with create_engine(f"sqlite:///{workspace.data / 'llmws.db'}").begin() as connection:
+        (owner,) = connection.execute(select(tables.chats.c.owner).where(tables.chats.c.id == chat["id"])).one()
+        kept.append_all(connection, owner, chat["id"], said)
+    return title
+
+
+# Scrolls to `top`, and tells how far what is read moves by itself while older messages come and are drawn.
+SCROLL = """async (top) => {
+  const log = document.querySelector(".lw-log");
+  // What a frame shows is known once its observers of size were heard: after it.
+  const frame = () => new Promise((shown) => requestAnimationFrame(() => setTimeout(shown)));
+  log.scrollTop = top;
+  await frame();
+  const edge = log.getBoundingClientRect().top;
+  const read = [...document.querySelectorAll(".lw-slot")].find((slot) => slot.getBoundingClientRect().bottom > edge);
+  const before = read.getBoundingClientRect().top;
+  let moved = 0;
+  for (let count = 0; count < 20; count++) {
+    await frame();
+    moved = Math.max(moved, Math.abs(read.getBoundingClientRect().top - before));
+  }
+  return [moved, log.scrollTop];
+}"""
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["held by the browser", "held by the page"])
+def test_a_long_conversation_is_read_backwards_without_a_jump(in_voila: Open, long_chat: str, native: bool) -> None:
+    chat = in_voila()
+    page = chat.page
+    if not native:
+        page.add_init_script("CSS.supports = () => false")
+        page.reload()
+        chat.ready()
+        page.add_style_tag(content=".lw-log { overflow-anchor: none }")
+    chat.open(long_chat)
+    expect(page.get_by_text(f"Answer {MESSAGES // 2 - 1}.")).to_be_in_viewport()
+    slots = page.locator(".lw-slot")
+    assert slots.count() == 60
+    assert page.locator(".lw-answer").count() < 20
+    place = page.locator(".lw-log").evaluate("log => log.scrollTop")
+    while slots.count() < 200:
+        moved, place = page.evaluate(SCROLL, place - 700)
+        assert moved < 2
+    # With a leap to the very beginning, too, until there is nothing before.
+    while page.locator(".lw-earlier").count():
+        moved, place = page.evaluate(SCROLL, 0)
+        assert moved < 2
+    page.evaluate(SCROLL, 0)
+    expect(page.get_by_text("Question 0", exact=True)).to_be_in_viewport()
+    assert slots.count() == MESSAGES
+    assert page.locator(".lw-slot[data-far=true]").count() > 50
+    page.get_by_role("button", name="Jump to latest").click()
+    expect(page.get_by_text(f"Answer {MESSAGES // 2 - 1}.")).to_be_in_viewport()

@@ -10,6 +10,10 @@ import { Library } from "./library.js";
 import { typesetWith } from "./math.js";
 import { fold, textOf } from "./messages.js";
 import { randomId, recall, remember, saveFile } from "./page.js";
+import { Reader } from "./reader.js";
+
+/** How many older messages are read at once on the way to one of them. */
+const AT_ONCE = 200;
 
 let rows = 0;
 
@@ -22,6 +26,7 @@ const isOpen = (row) => row?.message.value.role === "assistant" && !row.message.
 
 export class Conversations extends Attached {
   library = new Library(this);
+  reader = new Reader();
   models = signal([]);
   /** The chat that is shown; null is a new one that has not been sent. */
   open = signal(null);
@@ -37,6 +42,7 @@ export class Conversations extends Attached {
   settings = computed(() => this.open.value ?? this.draft.value);
 
   #memory;
+  #shown = null;
 
   constructor(model) {
     super(model, {
@@ -135,7 +141,7 @@ export class Conversations extends Attached {
       this.loading.value = true;
       this.open.value = this.library.find(id);
     });
-    this.#show(id);
+    this.#shown = this.#show(id);
   }
 
   startNew() {
@@ -152,15 +158,29 @@ export class Conversations extends Attached {
     if (left) this.attempt("show", { id: null });
   }
 
-  async showEarlier() {
+  /** Read older messages, `limit` at most; true where that worked. */
+  async showEarlier(limit) {
     const { place, earlier } = this;
-    const values = { id: this.open.value.id, cursor: earlier.value };
     const at = place.value;
-    await this.attempt("earlier", values, ({ messages, next_cursor }) => {
-      if (at !== place.value) return;
+    const cursor = earlier.value;
+    return this.attempt("earlier", { id: this.open.value.id, cursor, limit }, ({ messages, next_cursor }) => {
+      // Somebody else may have asked for the same.
+      if (at !== place.value || cursor !== earlier.value) return;
+      this.reader.hold();
       this.rows.value = [...messages.map(newRow), ...this.rows.value];
       earlier.value = next_cursor;
     });
+  }
+
+  /** Bring a message of the open conversation into view, also one that was not read yet. */
+  async showMessage(id) {
+    await this.#shown;
+    const place = this.place.value;
+    const isThere = () => this.rows.value.some((row) => row.id === id);
+    while (!isThere() && this.earlier.value && place === this.place.value)
+      if (!(await this.showEarlier(AT_ONCE))) return;
+    // Its place is made with the next frame.
+    if (isThere()) requestAnimationFrame(() => this.reader.reveal(id));
   }
 
   // Doing

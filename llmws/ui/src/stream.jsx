@@ -1,11 +1,23 @@
-/** The messages of the conversation that is shown. */
-import { useSignal } from "@preact/signals";
-import { useLayoutEffect, useRef } from "preact/hooks";
+/**
+ * The messages of the conversation that is shown.
+ *
+ * All that were read have a place, but what a message says is drawn only once it comes near what is in view; what is
+ * far from it again is not laid out. Older ones are read when the beginning comes near. So a conversation of thousands
+ * opens like one of a few.
+ */
+import { useComputed, useSignal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Row } from "./answer.jsx";
 import { Icon } from "./icons.jsx";
+import { textOf } from "./messages.js";
 import { t } from "./strings.js";
+import "./stream.css";
 
-const NEAR_END = 48;
+/** So many of the latest are drawn at once. */
+const AT_ONCE = 6;
+const LINE = 26;
+const CHARACTERS_A_LINE = 80;
+const LONGEST_HEARD = 2_000;
 
 const suggestions = [
   ["suggest_1", "idea"],
@@ -35,43 +47,119 @@ function Empty({ page }) {
   );
 }
 
-/** The messages. It follows the end only while the end is in view. */
-export function Stream({ page }) {
+/** About how high a message will be. */
+function guess(row) {
+  const lines = textOf(row.message.peek()).split("\n");
+  return 60 + LINE * lines.reduce((sum, line) => sum + Math.ceil((line.length || 1) / CHARACTERS_A_LINE), 0);
+}
+
+/** A message's place. Drawn once it stays so: what a person did in it is not lost. */
+function Slot({ row, page, reader, last, atOnce }) {
   const box = useRef();
-  const inner = useRef();
-  const stuck = useRef(true);
-  const behind = useSignal(false);
-  const rows = page.rows.value;
-  const toEnd = () => {
-    stuck.current = true;
-    behind.value = false;
-    box.current.scrollTop = box.current.scrollHeight;
-  };
-  const measure = () => {
-    const { scrollTop, scrollHeight, clientHeight } = box.current;
-    stuck.current = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    behind.value = !stuck.current;
+  const drawn = useSignal(atOnce);
+  const far = useSignal(false);
+  const height = useMemo(() => guess(row), []);
+  const shown = useRef(height);
+  useLayoutEffect(
+    () =>
+      reader.watch(box.current, ({ isIntersecting, boundingClientRect }) => {
+        if (isIntersecting) drawn.value = true;
+        else if (drawn.value && !far.value) shown.current = boundingClientRect.height;
+        far.value = !isIntersecting;
+      }),
+    [],
+  );
+  const asleep = drawn.value && far.value && !last;
+  const style = asleep ? { containIntrinsicBlockSize: `${shown.current}px` } : drawn.value ? {} : { height };
+  return (
+    <div class="lw-slot" ref={box} tabIndex={-1} data-message={row.id} data-far={asleep} style={style}>
+      {drawn.value && <Row row={row} page={page} last={last} />}
+    </div>
+  );
+}
+
+/** Where older messages are read once it comes near. */
+function Earlier({ page, reader }) {
+  const box = useRef();
+  const failed = useSignal(false);
+  const read = async () => {
+    failed.value = false;
+    failed.value = !(await page.showEarlier());
   };
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(() => (stuck.current ? toEnd() : measure()));
-    observer.observe(inner.current);
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
-  // Whoever asks or opens wants to see the end.
-  const asked = rows.at(-2)?.key;
-  useLayoutEffect(toEnd, [asked, page.place.value]);
-  const showEarlier = async () => {
-    const fromEnd = box.current.scrollHeight - box.current.scrollTop;
-    await page.showEarlier();
-    requestAnimationFrame(() => {
-      box.current.scrollTop = box.current.scrollHeight - fromEnd;
+    let asked = false;
+    return reader.watch(box.current, ({ isIntersecting }) => {
+      if (!isIntersecting || asked) return;
+      asked = true;
+      read();
     });
-  };
-  const onWheel = (event) => {
-    if (event.deltaY < 0) stuck.current = false;
-  };
-  const empty = !rows.length && !page.loading.value;
+  }, []);
+  return (
+    <div class="lw-earlier" ref={box}>
+      {failed.value ? (
+        <button type="button" class="lw-link" onClick={read}>
+          {t("earlier")}
+        </button>
+      ) : (
+        t("earlier_coming")
+      )}
+    </div>
+  );
+}
+
+function Rows({ page, reader }) {
+  const rows = page.rows.value;
+  // What comes above must not move what is read.
+  const first = rows[0]?.key;
+  useLayoutEffect(() => reader.restore(), [first]);
+  return rows.map((row, index) => (
+    <Slot
+      key={row.key}
+      row={row}
+      page={page}
+      reader={reader}
+      last={index === rows.length - 1}
+      atOnce={index >= rows.length - AT_ONCE}
+    />
+  ));
+}
+
+/** What a screen reader says when an answer is complete; the answer itself would be read word by word. */
+function Heard({ page }) {
+  const said = useSignal("");
+  const running = useRef(null);
+  const row = page.rows.value.at(-1);
+  useEffect(() => {
+    if (page.running.value) running.current = row;
+    else if (running.current === row) said.value = textOf(row?.message.value ?? {}).slice(0, LONGEST_HEARD);
+  }, [page.running.value, row]);
+  return (
+    <div class="lw-heard" role="status">
+      {said}
+    </div>
+  );
+}
+
+function Latest({ reader }) {
+  if (!reader.behind.value) return null;
+  return (
+    <button type="button" class="lw-latest" onClick={() => reader.toEnd()}>
+      <Icon name="arrow_down" />
+      {t("latest")}
+    </button>
+  );
+}
+
+/** The messages. It follows the end only while the end is in view. */
+export function Stream({ page }) {
+  const { reader } = page;
+  const box = useRef();
+  const inner = useRef();
+  useLayoutEffect(() => reader.attach(box.current, inner.current), []);
+  // Whoever asks or opens wants to see the end.
+  const asked = useComputed(() => page.rows.value.at(-2)?.key);
+  useLayoutEffect(() => reader.toEnd(), [asked.value, page.place.value]);
+  const empty = useComputed(() => !page.rows.value.length);
   return (
     <div class="lw-stream">
       <div
@@ -79,30 +167,19 @@ export function Stream({ page }) {
         ref={box}
         tabIndex={0}
         role="log"
+        aria-live="off"
         aria-label={t("messages")}
-        aria-busy={page.running.value}
-        onScroll={measure}
-        onWheel={onWheel}
+        aria-busy={page.running}
       >
         <div class="lw-rows" ref={inner}>
-          {page.earlier.value && (
-            <button type="button" class="lw-link" onClick={showEarlier}>
-              {t("earlier")}
-            </button>
-          )}
-          {page.loading.value && !rows.length && <div class="lw-skeleton" role="status" aria-label={t("loading")} />}
-          {empty && <Empty page={page} />}
-          {rows.map((row, index) => (
-            <Row key={row.key} row={row} page={page} last={index === rows.length - 1} />
-          ))}
+          {page.earlier.value && <Earlier key={page.earlier.value} page={page} reader={reader} />}
+          {empty.value && page.loading.value && <div class="lw-skeleton" role="status" aria-label={t("loading")} />}
+          {empty.value && !page.loading.value && <Empty page={page} />}
+          <Rows page={page} reader={reader} />
         </div>
       </div>
-      {behind.value && (
-        <button type="button" class="lw-latest" onClick={toEnd}>
-          <Icon name="arrow_down" />
-          {t("latest")}
-        </button>
-      )}
+      <Heard page={page} />
+      <Latest reader={reader} />
     </div>
   );
 }

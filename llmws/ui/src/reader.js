@@ -1,0 +1,153 @@
+/**
+ * How the messages are scrolled: the end is followed while it is in view, a person's place is held while what stands
+ * above it changes, and a message is brought into view. It knows nothing of what a message says.
+ */
+import { signal } from "@preact/signals";
+
+const NEAR_END = 48;
+/** Rows within this of what is in view are there before they are scrolled to. */
+const MARGIN = "150% 0px";
+/** How deep a place is looked for below a row: its article, its parts, their blocks. */
+const DEPTH = 4;
+
+/** The first of `elements`, each below the one before, that ends below `edge`. */
+function firstBelow(elements, edge) {
+  let [low, high] = [0, elements.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (elements[middle].getBoundingClientRect().bottom > edge) high = middle;
+    else low = middle + 1;
+  }
+  return elements[low];
+}
+
+export class Reader {
+  /** Whether the end is out of view. */
+  behind = signal(false);
+  #box;
+  #rows;
+  #stuck = true;
+  #held = [];
+  #moved = false;
+  #near = null;
+  #told = new WeakMap();
+  /** Browsers that keep a place by themselves do it better, in the middle of a movement too. */
+  #native = CSS.supports("overflow-anchor: auto");
+
+  /** Begin with `box`, which scrolls, and `rows` in it, whose children are the rows; gives what ends it. */
+  attach(box, rows) {
+    this.#box = box;
+    this.#rows = rows;
+    const resized = new ResizeObserver(() => this.#settle());
+    resized.observe(rows);
+    resized.observe(box);
+    const onScroll = () => {
+      this.#measure();
+      // What moved by itself stays held where it was before.
+      if (!this.#native && !this.#moved && !this.#stuck) this.hold();
+      this.#moved = false;
+    };
+    const onWheel = (event) => {
+      if (event.deltaY < 0) this.#stuck = false;
+    };
+    box.addEventListener("scroll", onScroll, { passive: true });
+    box.addEventListener("wheel", onWheel, { passive: true });
+    return () => {
+      resized.disconnect();
+      this.#near?.disconnect();
+      this.#near = null;
+      box.removeEventListener("scroll", onScroll);
+      box.removeEventListener("wheel", onWheel);
+    };
+  }
+
+  /** Tell `told` whenever `row` comes near what is in view or leaves it; gives what ends that. */
+  watch(row, told) {
+    this.#near ??= new IntersectionObserver(
+      (entries) => {
+        for (const entry of entries) this.#told.get(entry.target)?.(entry);
+      },
+      { root: row.closest(".lw-log"), rootMargin: MARGIN },
+    );
+    this.#told.set(row, told);
+    this.#near.observe(row);
+    return () => this.#near.unobserve(row);
+  }
+
+  // The end
+
+  toEnd() {
+    this.#stuck = true;
+    this.behind.value = false;
+    this.#box.scrollTop = this.#box.scrollHeight;
+  }
+
+  #measure() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#box;
+    this.#stuck = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    this.behind.value = !this.#stuck;
+  }
+
+  #settle() {
+    if (this.#stuck) return this.toEnd();
+    if (!this.#native) this.restore();
+    this.#measure();
+  }
+
+  // The place
+
+  /** Remember what stands at the upper edge: a row and, inside it, the block. */
+  hold() {
+    const edge = this.#box.getBoundingClientRect().top;
+    this.#held = [];
+    let found = firstBelow(this.#messages(), edge);
+    for (let depth = 0; found && depth <= DEPTH; depth++) {
+      const { top } = found.getBoundingClientRect();
+      this.#held.unshift({ element: found, offset: top - edge });
+      found = top < edge ? [...found.children].find((one) => one.getBoundingClientRect().bottom > edge) : null;
+    }
+  }
+
+  /** Let it stand there again. */
+  restore() {
+    const held = this.#held.find(({ element }) => element.isConnected);
+    if (!held || this.#stuck) return;
+    const edge = this.#box.getBoundingClientRect().top;
+    const moved = held.element.getBoundingClientRect().top - edge - held.offset;
+    if (Math.abs(moved) < 1) return;
+    this.#box.scrollTop += moved;
+    this.#moved = true;
+  }
+
+  // Messages
+
+  #messages() {
+    return this.#rows.querySelectorAll(":scope > .lw-slot");
+  }
+
+  /** Bring the message of this id into view. */
+  reveal(id) {
+    const row = [...this.#messages()].find((one) => one.dataset.message === id);
+    if (row) this.#goTo(row);
+  }
+
+  /** The row gets the focus, so that it is read out, too. */
+  #goTo(row) {
+    this.#stuck = false;
+    row.scrollIntoView({ block: "start" });
+    row.focus({ preventScroll: true });
+    row.animate({ backgroundColor: ["var(--accent-soft)", "transparent"] }, { duration: 1500, easing: "ease-in" });
+  }
+
+  /** Go to the message after (1) or before (-1) the one that is read: that has the focus, or stands at the edge. */
+  step(direction) {
+    const rows = [...this.#messages()];
+    const focused = rows.findIndex((row) => row.contains(document.activeElement));
+    const edge = this.#box.getBoundingClientRect().top + 1;
+    const read = focused >= 0 ? focused : rows.indexOf(firstBelow(rows, edge));
+    const partly = focused < 0 && direction < 0 && rows[read]?.getBoundingClientRect().top < edge - NEAR_END;
+    const wanted = rows[partly ? read : read + direction];
+    if (wanted) this.#goTo(wanted);
+    else if (direction > 0) this.toEnd();
+  }
+}
