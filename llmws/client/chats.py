@@ -17,7 +17,7 @@ from .origin import of_cell
 from .share_routes import Noun
 from .sharing import Linkable, SharedChats
 from .tools import Approve, Result, Toolbox
-from .transfers import export
+from .transfers import export, import_
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -314,6 +314,32 @@ class Chats(SharedChats):
             '# Sky'
         """
         return export(self._client, path, format, chat.id if isinstance(chat, Chat) else chat)
+
+    def import_(self, path: str | Path, *, show: bool = True) -> pandas.DataFrame:
+        """Bring conversations in from a file: JSON that `export` wrote, ChatGPT's (`conversations.json` or the ZIP
+        that holds it), or Open WebUI's. The same again changes nothing; a conversation that has grown gets what is new.
+
+        A line shows how far it is. The stop button of Lab (KeyboardInterrupt) ends it; what came stays.
+
+        Args:
+            show: False shows no progress.
+
+        Returns:
+            DataFrame: place (in the file, from 1), title, outcome (``imported``, ``updated``, ``present`` or
+            ``refused``), messages (how many came), reason (why it was refused), chat_id.
+
+        Raises:
+            InvalidRequest: there is nothing in the file that could be imported.
+
+        Example:
+            >>> import tempfile
+            >>> chat = client.chats.create(model="echo", title="Sky")
+            >>> path = client.chats.export(f"{tempfile.mkdtemp()}/sky.json", chat=chat)
+            >>> client.chats.import_(path).outcome[0]
+            1 there already
+            'present'
+        """
+        return import_(self._client, path, show)
 
     def automatic_titles(self, wanted: bool | None = None) -> bool:
         """Whether a model is asked for the titles of your conversations; with `wanted` from now on.

@@ -1,16 +1,30 @@
-"""Conversations as files, from a cell: what `client.chats.export` does."""
+"""Conversations as files, from a cell: what `client.chats.export` and `client.chats.import_` do."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import sys
 import tempfile
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import InvalidRequest
+from .answers import given_up, overwrites
+from .api import Api
 
 if TYPE_CHECKING:
+    import pandas
+
     from .client import Client
+
+REPORT = ["place", "title", "outcome", "messages", "reason", "chat_id"]
+_PIECE = 4 << 20
+_PAGE = 500
+# How long to wait before looking again: a small file is there at once, a large one takes its time.
+_SOONEST_S, _LATEST_S = 0.05, 1.0
 
 # What a file's name says of its format.
 SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".csv": "csv", ".ipynb": "notebook"}
@@ -41,3 +55,102 @@ def export(client: Client, path: str | Path, format: str | None, chat_id: str | 
         Path(aside).unlink(missing_ok=True)
         raise
     return path
+
+
+def import_(client: Client, path: str | Path, show: bool) -> pandas.DataFrame:
+    """Send a file, wait until it is read, and tell what became of each conversation in it."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InvalidRequest(f"There is no file {path}.", remedy="Check its name and folder.")
+    if not (size := path.stat().st_size):
+        raise InvalidRequest(f"{path.name} is empty.", remedy="Choose another file.")
+    sending = _Sending(client.api, path, size)
+    with contextlib.closing(client.loop.iterate(sending.progress())) as states:
+        if show:
+            _write(states, sys.stdout)
+        else:
+            for _ in states:
+                pass
+    told = sending.ended
+    records = client.run(sending.records())
+    if told["error"] and not records:
+        raise InvalidRequest(f"{path.name} could not be imported: {told['error']}")
+    if told["error"]:
+        records.append({"place": len(records) + 1, "outcome": "refused", "messages": 0, "reason": told["error"]})
+    return _frame(records)
+
+
+class _Sending:
+    """One import, from its file to its report."""
+
+    def __init__(self, api: Api, path: Path, size: int) -> None:
+        self._api = api
+        self._path = path
+        self._size = size
+        self.ended: dict[str, Any] = {}
+
+    async def progress(self) -> AsyncGenerator[dict[str, Any]]:
+        """Send the file, and yield how far the import is. Leaving before the end cancels it in the service."""
+        told = await self._api.create_import(self._path.name, self._size)
+        try:
+            with self._path.open("rb") as file:
+                while told["state"] == "uploading":
+                    yield told
+                    file.seek(told["received"])
+                    told = await self._api.send_import(told["id"], told["received"], file.read(_PIECE))
+            pause = _SOONEST_S
+            while told["state"] != "ended":
+                yield told
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LATEST_S)
+                told = await self._api.show_import(told["id"])
+            yield told
+        except (asyncio.CancelledError, GeneratorExit):
+            if told["state"] != "ended":
+                await given_up(self._api.cancel_import(told["id"]))
+            raise
+        self.ended = told
+
+    async def records(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        cursor = None
+        while True:
+            page = await self._api.import_records(self.ended["id"], _PAGE, cursor)
+            found += page["items"]
+            if not (cursor := page["next_cursor"]):
+                return found
+
+
+def _write(states: Iterator[dict[str, Any]], out: TextIO) -> None:
+    """One line that is written over while there is something to wait for; in a file only as it was in the end."""
+    live, line = overwrites(out), ""
+    try:
+        for told in states:
+            line = _line(told)
+            if live:
+                out.write(f"\r\033[K{line}")
+                out.flush()
+    finally:
+        if line:
+            out.write("\n" if live else f"{line}\n")
+            out.flush()
+
+
+def _line(told: dict[str, Any]) -> str:
+    """
+    >>> _line({"state": "ended", "imported": 2, "updated": 0, "present": 1, "refused": 0})
+    '2 imported, 1 there already'
+    """
+    if told["state"] == "uploading":
+        return f"Sending: {told['received'] / told['bytes']:.0%}"
+    words = {"imported": "imported", "updated": "updated", "present": "there already", "refused": "refused"}
+    counts = ", ".join(f"{told[name]:,} {word}" for name, word in words.items() if told[name])
+    if told["state"] == "reading":
+        return f"Reading: {told['read'] / told['bytes']:.0%}{', ' if counts else ''}{counts}"
+    return counts or "Nothing was imported"
+
+
+def _frame(records: list[dict[str, Any]]) -> pandas.DataFrame:
+    import pandas  # half a second that only who asks for a table pays
+
+    return pandas.DataFrame(records, columns=REPORT)

@@ -33,6 +33,7 @@ from . import (
     gateway,
     generations,
     grants,
+    imports,
     jobs,
     limits,
     links,
@@ -76,6 +77,7 @@ ROUTERS = (
     exports,
     generations,
     grants,
+    imports,
     jobs,
     limits,
     links,
@@ -141,6 +143,7 @@ def create_app(
     )
     state.limits = state.ledger.limits
     state.generations = generations.Generations(store, state.ledger)
+    state.imports = imports.Imports(settings.data / "imports", store)
     state.titles = titles.Titles(settings, store, state.generations, state.ledger)
     state.tickets = tickets.Tickets.of(settings.data)
     state.missed_links = links.Misses()
@@ -167,11 +170,13 @@ async def drain(app: FastAPI) -> None:
     """End what would keep connections open, before the server waits for them: answers, streams, waiting runners."""
     app.state.presence.close()
     app.state.feed.close()
+    await app.state.imports.drain()
     await app.state.generations.drain()
 
 
 def _is_busy(app: FastAPI) -> bool:
-    return app.state.generations.running > 0 or app.state.scheduler.busy or app.state.adapters.busy
+    state = app.state
+    return state.generations.running > 0 or any(part.busy for part in (state.scheduler, state.adapters, state.imports))
 
 
 @asynccontextmanager
@@ -181,6 +186,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await state.models.start()
     # After the models: what was broken off is priced by whose they are.
     await state.ledger.start(generations.interrupted)
+    await state.imports.start()
     tasks = [asyncio.create_task(part.run()) for part in (state.scheduler, state.runner) if part is not None]
     tasks.append(asyncio.create_task(state.presence.watch()))
     yield

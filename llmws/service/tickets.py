@@ -37,7 +37,7 @@ THINGS: dict[tuple[str, str], Callable[[Connection, str, str], Any]] = {
     ("download", "chats"): kept_chats.get,
 }
 # And for all that a person has of a noun, or a thing that is yet to be.
-NOUNS = frozenset({("download", "chats"), ("upload", "attachments")})
+NOUNS = frozenset({("download", "chats"), ("upload", "attachments"), ("upload", "imports")})
 
 
 class Tickets:

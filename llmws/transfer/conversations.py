@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from ..messages import Message, Parameters, Part
 
 
+class Unreadable(Exception):
+    """A file, or a conversation in one, that cannot be read; says why, in a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A message where it stands. `parent_id` is None at the beginning of the conversation."""

@@ -9,12 +9,18 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
-from .conversations import Conversation, Load, Node, attached
+from pydantic import TypeAdapter, ValidationError
+
+from ..messages import Message, Parameters, Part
+from .conversations import Conversation, Load, Node, Unreadable, attached
+from .reading import LONGEST_TAG, items, line, mapping, moment, name, newest_leaf, tags, text, tree
 
 FORMAT, VERSION = "llmws.chats", 1
+_MESSAGE, _PARAMETERS = TypeAdapter(Message), TypeAdapter(Parameters)
 
 
 def write(conversations: Iterable[Conversation], load: Load) -> Iterator[str]:
@@ -73,3 +79,66 @@ def _node(node: Node) -> dict[str, Any]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def is_one(record: Mapping[str, Any]) -> bool:
+    """Whether `record` is a chat of our own format."""
+    return isinstance(record.get("messages"), list) and "head_id" in record
+
+
+def convert(record: Mapping[str, Any]) -> Conversation:
+    """The conversation that `record` is, as it was written.
+
+    Raises:
+        Unreadable: a message is none; the place is told.
+    """
+    nodes = []
+    for index, row in enumerate(map(mapping, record["messages"]), 1):
+        try:
+            message = _MESSAGE.validate_python(row.get("message"))
+        except ValidationError as problem:
+            first = problem.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(step) for step in first["loc"])
+            raise Unreadable(f"Its message {index} cannot be read: {where}: {first['msg']}.") from None
+        message = replace(message, parts=tuple(map(_harmless, message.parts)))
+        parent = row.get("parent_id")
+        at = moment(row.get("created_at"), 0.0)
+        nodes.append(Node(text(row.get("id")) or str(index), parent if isinstance(parent, str) else None, message, at))
+    # An answer that was still being written has said nothing that is kept here.
+    found = tree(node for node in nodes if node.message.parts or node.message.finish_reason or node.message.error)
+    head = record.get("head_id")
+    above = {node.id: node.parent_id for node in nodes}
+    while isinstance(head, str) and head in above and not any(node.id == head for node in found):
+        head = above.pop(head)
+    return Conversation(
+        id=text(record.get("id")),
+        title=line(record.get("title")),
+        model=name(record.get("model")) or "unknown",
+        nodes=found,
+        head_id=head if any(node.id == head for node in found) else newest_leaf(found),
+        system=text(record.get("system")).replace("\0", ""),
+        parameters=_parameters(record.get("parameters")),
+        folder=line(record.get("folder"), LONGEST_TAG),
+        tags=tags(items(record.get("tags"))),
+        pinned=record.get("pinned") is True,
+        archived=record.get("archived") is True,
+        created_at=moment(record.get("created_at"), 0.0),
+        updated_at=moment(record.get("updated_at"), 0.0),
+    )
+
+
+def _harmless(part: Part) -> Part:
+    """A part that points nowhere: whoever shows a picture from elsewhere tells a stranger that it is looked at."""
+    if part.type not in ("image", "file") or not (url := part.data.get("url")):
+        return part
+    if isinstance(url, str) and url.startswith("data:"):
+        return part
+    return replace(part, data={name: value for name, value in part.data.items() if name != "url"})
+
+
+def _parameters(value: Any) -> Parameters:
+    known = {each.name for each in fields(Parameters)}
+    try:
+        return _PARAMETERS.validate_python({key: each for key, each in mapping(value).items() if key in known})
+    except ValidationError:
+        return Parameters()

@@ -1,0 +1,200 @@
+"""Imports of a real service: sent in pieces, read by a child, reported record by record, and whole after a crash."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from llmws.service import imports
+from llmws.settings import Settings
+from llmws.transfer import own
+from tests.transfer.conversations import a_conversation, nothing
+
+from .harness import Api, Process, Running, running_service, wait_for
+from .test_edge import error
+
+SAMPLES = Path(__file__).parents[1] / "transfer"
+COUNTS = ("imported", "updated", "present", "refused")
+
+
+def announce(api: Api, content: bytes, name: str = "conversations.json") -> dict[str, Any]:
+    return dict(api.post("/api/imports", {"name": name, "bytes": len(content)}))
+
+
+def send(api: Api, id: str, content: bytes, offset: int = 0) -> httpx.Response:
+    return api.http.post(f"/api/imports/{id}/content", params={"offset": offset}, content=content)
+
+
+def ended(api: Api, id: str) -> dict[str, Any]:
+    return dict(wait_for(lambda: (told := api.get(f"/api/imports/{id}"))["state"] == "ended" and told, "the import"))
+
+
+def bring(api: Api, content: bytes, piece: int = 1000) -> dict[str, Any]:
+    import_id = announce(api, content)["id"]
+    for offset in range(0, len(content), piece):
+        assert send(api, import_id, content[offset : offset + piece], offset).is_success
+    return ended(api, import_id)
+
+
+def goes_on(api: Api, id: str) -> None:
+    """Wait until some more conversations are there, and fail where all of them are."""
+    before = api.get(f"/api/imports/{id}")["imported"]
+    told = wait_for(lambda: (told := api.get(f"/api/imports/{id}"))["imported"] > before + 20 and told, "some more")
+    assert told["state"] == "reading"
+
+
+def counts(told: dict[str, Any]) -> list[int]:
+    return [told[name] for name in COUNTS]
+
+
+def records(api: Api, told: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(api.get(f"/api/imports/{told['id']}/records")["items"])
+
+
+def test_chatgpt_s_export_is_imported_once(service: Running) -> None:
+    content = (SAMPLES / "chatgpt.json").read_bytes()
+    told = bring(service, content)
+    assert (told["kind"], told["error"], counts(told)) == ("chatgpt", None, [2, 0, 0, 2])
+    report = records(service, told)
+    assert [(line["place"], line["outcome"], line["messages"]) for line in report] == [
+        *((1, "imported", 5), (2, "refused", 0), (3, "refused", 0), (4, "imported", 2))
+    ]
+    assert report[1]["title"] == "Corrupted entry"
+    assert "no conversation" in report[1]["reason"]
+    shown = service.get(f"/api/chats/{report[0]['chat_id']}/messages")["items"]
+    assert [row["message"]["role"] for row in shown] == ["user", "assistant", "user", "assistant"]
+    assert len(shown[1]["siblings"]) == 2
+    again = bring(service, content)
+    assert counts(again) == [0, 0, 2, 2]
+    assert [line["chat_id"] for line in records(service, again)] == [line["chat_id"] for line in report]
+    newest = [found["id"] for found in service.get("/api/imports")["items"]]
+    assert newest == [again["id"], told["id"]]
+
+
+def test_an_imported_chat_goes_on_with_a_model_that_is_here(service: Running) -> None:
+    told = bring(service, (SAMPLES / "open_webui.json").read_bytes())
+    assert (told["kind"], counts(told)) == ("open_webui", [3, 0, 0, 1])
+    chat = records(service, told)[0]["chat_id"]
+    error(service.http.post(f"/api/chats/{chat}/messages", json={"text": "And?"}), 404)
+    sent = service.post(f"/api/chats/{chat}/messages", {"text": "And 15 * 18?", "model": "echo"})
+    assert service.message(sent["generation"]["id"]).finish_reason == "stop"
+
+
+def test_what_was_exported_is_there_already(service: Running) -> None:
+    chat = service.new_chat(title="Sky")
+    service.message(service.send(chat["id"], "Why?")["generation"]["id"])
+    saved = service.http.get("/api/exports").content
+    assert counts(bring(service, saved)) == [0, 0, 1, 0]
+    service.message(service.send(chat["id"], "And?")["generation"]["id"])
+    assert counts(bring(service, saved)) == [0, 0, 1, 0]
+    service.http.delete(f"/api/chats/{chat['id']}")
+    back = bring(service, saved)
+    assert counts(back) == [0, 1, 0, 0]
+    assert records(service, back)[0]["reason"] == "It had been deleted, and is back."
+
+
+def test_another_service_gets_all_of_it(service: Running, tmp_path: Path) -> None:
+    chat = service.new_chat(title="Sky", system="Be brief.", parameters={"temperature": 0.5})
+    sent = service.send(chat["id"], "Why?", tokens=["Because."], reasoning="Think.")
+    service.message(sent["generation"]["id"])
+    service.message(
+        service.post(f"/api/chats/{chat['id']}/messages/{sent['answer']['id']}/regenerate")["generation"]["id"]
+    )
+    saved = service.http.get("/api/exports", params={"chat": chat["id"]}).content
+    with running_service(Settings(data=tmp_path / "other", embedded=False, idle_exit_s=0)) as other:
+        bring(other, saved)
+        copy = other.http.get("/api/exports").content
+
+    def without_ids(file: bytes) -> Any:
+        [told] = json.loads(file)["chats"]
+        for row in told["messages"]:
+            row.pop("id"), row.pop("parent_id")
+        return {name: value for name, value in told.items() if name not in ("id", "head_id")}
+
+    assert without_ids(copy) == without_ids(saved)
+
+
+def test_pieces_come_in_order_and_may_come_again(service: Running) -> None:
+    content = (SAMPLES / "open_webui.json").read_bytes()
+    import_id = announce(service, content)["id"]
+    assert send(service, import_id, content[:100]).json()["received"] == 100
+    assert send(service, import_id, content[:100]).json()["received"] == 100
+    told = error(send(service, import_id, content[200:300], 200), 409)
+    assert told["details"]["received"] == 100
+    error(send(service, import_id, content + b"x"), 422)
+    assert service.get(f"/api/imports/{import_id}")["state"] == "uploading"
+    assert send(service, import_id, content[100:], 100).is_success
+    assert counts(ended(service, import_id)) == [3, 0, 0, 1]
+    assert send(service, import_id, content[:100]).is_success
+
+
+def test_a_browser_sends_pieces_by_ticket(service: Running) -> None:
+    content = (SAMPLES / "open_webui.json").read_bytes()
+    import_id = announce(service, content)["id"]
+    path = service.post("/api/tickets", {"action": "upload", "thing": "imports"})["path"]
+    assert path.startswith("imports/upload?ticket=")
+    with httpx.Client(base_url=f"{service.instance.url}/door/", trust_env=False) as browser:
+        sent = browser.post(f"{path}&id={import_id}&offset=0", content=content)
+        assert sent.json()["received"] == len(content)
+        error(browser.post(f"imports/upload?ticket=x&id={import_id}&offset=0", content=b""), 403)
+    assert counts(ended(service, import_id)) == [3, 0, 0, 1]
+
+
+def test_a_broken_file_keeps_what_came_before(service: Running) -> None:
+    content = (SAMPLES / "chatgpt.json").read_bytes()
+    told = bring(service, content[: content.index(b"Old and bare")])
+    assert counts(told) == [1, 0, 0, 2]
+    assert "after conversation 3" in told["error"]
+    error(service.http.post("/api/imports", json={"name": "x", "bytes": 0}), 422)
+    error(service.http.post("/api/imports", json={"name": "x", "bytes": imports.LARGEST + 1}), 422)
+
+
+def test_an_import_is_forgotten_when_it_is_cancelled(service: Running, settings: Settings) -> None:
+    import_id = announce(service, b"[1, 2]")["id"]
+    assert (settings.data / "imports" / import_id / "about.json").exists()
+    assert service.http.delete(f"/api/imports/{import_id}").status_code == 204
+    error(service.http.get(f"/api/imports/{import_id}"), 404)
+    assert list((settings.data / "imports").iterdir()) == []
+
+
+def test_too_many_at_once_are_refused(service: Running) -> None:
+    for _ in range(4):
+        announce(service, b"[]")
+    error(service.http.post("/api/imports", json={"name": "x", "bytes": 5}), 409)
+
+
+def test_a_child_that_dies_is_told_of(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if the system had ended it: the shell's own process in place of Python.
+    monkeypatch.setattr(imports.sys, "executable", "/bin/false")
+    told = bring(service, b"[]")
+    assert "more memory than an import may have" in told["error"]
+    assert service.get("/healthz")["status"] == "ok"
+
+
+def test_an_import_goes_on_after_the_service_was_killed(process: Process, tmp_path: Path) -> None:
+    """Killed twice in the middle, it ends with each conversation once, and a line of the report for each."""
+    nodes = a_conversation().nodes
+    many = (a_conversation(id=str(index), title=str(index), nodes=nodes) for index in range(400))
+    content = "".join(own.write(many, nothing)).encode()
+    api = process.start()
+    import_id = announce(api, content)["id"]
+    assert send(api, import_id, content).is_success
+    for _ in range(2):
+        goes_on(api, import_id)
+        process.kill()
+        api = process.start()
+    told = ended(api, import_id)
+    assert sum(counts(told)) == 400
+    assert told["refused"] == 0
+    pages = [api.get(f"/api/imports/{import_id}/records", cursor=cursor) for cursor in (0, 100, 200, 300)]
+    assert [page["next_cursor"] for page in pages] == ["100", "200", "300", None]
+    report = [line for page in pages for line in page["items"]]
+    assert [line["place"] for line in report] == list(range(1, 401))
+    assert len({line["chat_id"] for line in report}) == 400
+    saved = api.http.get("/api/exports").json()["chats"]
+    assert len(saved) == 400
+    assert {len(chat["messages"]) for chat in saved} == {len(nodes)}
