@@ -12,9 +12,12 @@ from typing import Any
 import traitlets
 
 from ..client import Client
+from ..client.assistants import found
 from ..errors import InvalidRequest, NotFound, ServiceError
-from ..messages import Message, Parameters
+from ..messages import Message
+from .given import parameters_of
 from .page import STATIC, Page, intent
+from .sharing import Sharing
 from .streams import Streams
 from .typesetting import Typesetting
 
@@ -23,17 +26,18 @@ _SHOWN, _READ = 60, 200
 _PULSE_LIMIT_S = 2.5
 
 
-class Chat(Typesetting, Page):
+class Chat(Sharing, Typesetting, Page):
     """The chat page: talk with the models of the workspace; conversations are kept.
 
     Args:
         client: whom to ask; by default ``llmws.connect()``.
         chat: the id of a conversation to open with.
         model: the id of the model that a new conversation begins with.
+        assistant: the id or name of the assistant that a new conversation begins with.
         language, theme: see `Page`.
 
     Raises:
-        NotFound: there is no such conversation.
+        NotFound: there is no such conversation, or no such assistant.
 
     Example:
         >>> page = ui.Chat(model="echo")
@@ -44,13 +48,22 @@ class Chat(Typesetting, Page):
     _esm = STATIC / "chats.js"
     _css = STATIC / "chats.css"
     model = traitlets.Unicode("", read_only=True).tag(sync=True)
+    assistant = traitlets.Unicode("", read_only=True).tag(sync=True)
 
     def __init__(
-        self, client: Client | None = None, *, chat: str | None = None, model: str = "", **traits: Any
+        self,
+        client: Client | None = None,
+        *,
+        chat: str | None = None,
+        model: str = "",
+        assistant: str = "",
+        **traits: Any,
     ) -> None:
         super().__init__(client, **traits)
         self.set_trait("model", model)
         self._api = self.client.api
+        if assistant:
+            self.set_trait("assistant", found(self.client.loop.run(self._api.assistants()), assistant)["id"])
         self.chat_id = None if chat is None else self.client.loop.run(self._api.chat(chat))["id"]
         self._streams = Streams(self, self._api)
 
@@ -113,13 +126,17 @@ class Chat(Typesetting, Page):
         model: str | None = None,
         parameters: dict[str, Any] | None = None,
         system: str | None = None,
+        assistant: str | None = None,
     ) -> dict[str, Any]:
         """Say `text`, in a new conversation where `chat` is None. A repeated `key` is the same message."""
         if chat is None:
             if model is None:
                 raise InvalidRequest("There is no model to ask.", remedy="Choose one below the text.")
-            settings = _parameters(parameters)
-            chat = (await self._api.create_chat(model, system=system, parameters=settings, key=f"{key}-chat"))["id"]
+            settings = parameters_of(parameters)
+            made = self._api.create_chat(
+                model, system=system, parameters=settings, key=f"{key}-chat", assistant=assistant
+            )
+            chat = (await made)["id"]
         sent = await self._api.send(chat, text, model=model, key=key)
         known = await self._api.chat(chat)
         self.chat_id = chat
@@ -139,7 +156,7 @@ class Chat(Typesetting, Page):
         parameters: dict[str, Any] | None = None,
         system: str | None = None,
     ) -> dict[str, Any]:
-        changes = {"title": title, "model": model, "parameters": _parameters(parameters), "system": system}
+        changes = {"title": title, "model": model, "parameters": parameters_of(parameters), "system": system}
         given = {name: value for name, value in changes.items() if value is not None}
         return self._share(view, await self._api.update_chat(id, **given))
 
@@ -199,10 +216,3 @@ class Chat(Typesetting, Page):
         """The stored message, or what its generation has said since."""
         live = None if item["message"].finish_reason else self._streams.message(item["generation_id"])
         return item if live is None else {**item, "message": live}
-
-
-def _parameters(given: dict[str, Any] | None) -> Parameters | None:
-    try:
-        return None if given is None else Parameters.from_dict(given)
-    except (ValueError, TypeError) as problem:
-        raise InvalidRequest(f"These parameters cannot be: {problem}.") from None

@@ -57,6 +57,7 @@ class FakeApi:
         system: str | None = None,
         parameters: Parameters | None = None,
         key: str | None = None,
+        assistant: str | None = None,
     ) -> dict[str, Any]:
         self._check("create_chat", key)
         chat_id = uuid.uuid5(uuid.NAMESPACE_URL, key or uuid.uuid4().hex).hex

@@ -17,11 +17,11 @@ from llmws.recipe import PRESETS, Recipe
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "llmws" / "ui"
 SOURCES = sorted((UI / "src").iterdir())
-CATALOGUES = ("strings.js", "provider-strings.js")
+CATALOGUES = ("strings.js", "provider-strings.js", "sharing-strings.js")
 
 
 # KiB that a page may weigh; what makes one heavier is worth it, or is left out.
-LARGEST = {"chats.js": 230, "compare.js": 225, "finetune.js": 125, "providers.js": 150}
+LARGEST = {"chats.js": 275, "compare.js": 225, "finetune.js": 125, "providers.js": 150}
 
 
 def node() -> str:

@@ -1,6 +1,7 @@
 /** Where a person writes: the text, the model, its parameters, send and stop. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect } from "preact/hooks";
+import { AssistantOptions } from "./assistants.jsx";
 import { keepDraft } from "./dashboard.js";
 import { short } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
@@ -55,6 +56,7 @@ function ModelPicker({ page, onClose }) {
         />
       )}
       {!models.length && <p class="lw-quiet">{t("model_none_hint")}</p>}
+      <AssistantOptions page={page} onClose={onClose} />
       <div class="lw-options" role="listbox" aria-label={t("model_pick")}>
         {found.map((model) => (
           <Model key={model.id} model={model} chosen={model.id === page.modelId.value} onPick={onPick} />

@@ -4,6 +4,7 @@
  * Python owns the truth: what is kept here is a snapshot with the deltas since, and what was typed but not yet sent.
  */
 import { batch, computed, signal } from "@preact/signals";
+import { Assistants } from "./assistants.js";
 import { Attached } from "./attached.js";
 import { findNotebook } from "./insert-cell.js";
 import { Library } from "./library.js";
@@ -11,6 +12,7 @@ import { typesetWith } from "./math.js";
 import { fold, textOf } from "./messages.js";
 import { randomId, recall, remember, saveFile } from "./page.js";
 import { Reader } from "./reader.js";
+import { Sharing } from "./sharing.js";
 
 /** How many older messages are read at once on the way to one of them. */
 const AT_ONCE = 200;
@@ -27,6 +29,7 @@ const isOpen = (row) => row?.message.value.role === "assistant" && !row.message.
 export class Conversations extends Attached {
   library = new Library(this);
   reader = new Reader();
+  sharing = new Sharing(this);
   models = signal([]);
   /** The chat that is shown; null is a new one that has not been sent. */
   open = signal(null);
@@ -57,6 +60,7 @@ export class Conversations extends Attached {
     // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed.
     this.#memory = `llmws.chat:${location.pathname}`;
     this.wanted = model.get("model");
+    this.assistants = new Assistants(this, model.get("assistant"));
     typesetWith(() => this.comm.call("typesetter"));
     findNotebook(model);
     this.start();
@@ -73,6 +77,7 @@ export class Conversations extends Attached {
     this.library.refresh(chats);
     this.draft.value = { ...this.draft.value, model: this.#firstModel() };
     if (chat) this.#snapshot(chat);
+    this.#readOthers();
   }
 
   get impatient() {
@@ -91,11 +96,25 @@ export class Conversations extends Attached {
     this.models.value = models;
     if (!this.modelId.value) this.draft.value = { ...this.draft.value, model: this.#firstModel() };
     this.library.refresh(chats);
+    this.#readOthers();
     const chat = chats.items.find((one) => one.id === this.open.value?.id);
     if (!chat) return;
     this.open.value = chat;
     const unseen = chat.running && !this.rows.value.some((row) => row.generation === chat.running);
     if (unseen) this.again();
+  }
+
+  /** What others share; nobody waits for it, and the next pulse asks again. */
+  async #readOthers() {
+    const apply = (told) => {
+      this.sharing.refresh(told);
+      this.assistants.refresh(told.assistants);
+    };
+    try {
+      await this.comm.call("others", {}, (told) => batch(() => apply(told)));
+    } catch (error) {
+      this.noticeAway(error);
+    }
   }
 
   #firstModel() {
@@ -189,7 +208,7 @@ export class Conversations extends Attached {
   async send(text, key = randomId()) {
     const place = this.place.value;
     const { id = null } = this.open.value ?? {};
-    const { parameters, system } = this.settings.value;
+    const { parameters, system, assistant_id: assistant = null } = this.settings.value;
     const model = this.modelId.value;
     const asked = newRow({ message: { role: "user", parts: [{ type: "text", text }] } });
     const answer = newRow({ message: { role: "assistant", model } });
@@ -204,7 +223,8 @@ export class Conversations extends Attached {
         if (answer.stopped) this.stop();
       });
     try {
-      await this.comm.call("say", { chat: id, text, key, model, parameters, system: system || null }, apply);
+      const begun = id ? {} : { parameters, system: system || (assistant && ""), assistant };
+      await this.comm.call("say", { chat: id, text, key, model, ...begun }, apply);
     } catch (error) {
       this.noticeAway(error);
       answer.again = () => {

@@ -19,9 +19,21 @@ export function Dialog({ title, onClose, bar, children }) {
     event.preventDefault();
     onClose();
   };
+  // The browser's own way, where nothing inside has the focus to hear the key.
+  const onCancel = (event) => {
+    event.preventDefault();
+    onClose();
+  };
   const onPress = (event) => event.target === box.current && onClose();
   return (
-    <dialog class="lw-dialog" ref={box} aria-labelledby={name} onKeyDown={onKeyDown} onPointerDown={onPress}>
+    <dialog
+      class="lw-dialog"
+      ref={box}
+      aria-labelledby={name}
+      onKeyDown={onKeyDown}
+      onCancel={onCancel}
+      onPointerDown={onPress}
+    >
       <header>
         <h2 id={name}>{title}</h2>
         <IconButton name="close" label={t("close")} onClick={onClose} />

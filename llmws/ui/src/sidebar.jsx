@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { dayGroup, exactTime, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { walk } from "./popover.jsx";
+import { SharedWithMe } from "./sharing.jsx";
 import { t } from "./strings.js";
 
 /** An input in place of a title: Enter and leaving it keep what was typed, Escape does not. */
@@ -126,6 +127,7 @@ export function Sidebar({ page, onClose }) {
             {t("older_chats")}
           </button>
         )}
+        <SharedWithMe page={page} onPick={onClose} />
       </div>
     </nav>
   );

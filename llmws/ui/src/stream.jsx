@@ -8,6 +8,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Row } from "./answer.jsx";
+import { AssistantCards } from "./assistants.jsx";
 import { Icon } from "./icons.jsx";
 import { textOf } from "./messages.js";
 import { t } from "./strings.js";
@@ -43,6 +44,7 @@ function Empty({ page }) {
           </button>
         ))}
       </div>
+      <AssistantCards page={page} />
     </div>
   );
 }
