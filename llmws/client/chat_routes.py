@@ -15,10 +15,29 @@ class ChatRoutes:
     """Routes as methods, one each, see `Api`."""
 
     async def chats(
-        self: Requests, limit: int = 50, cursor: str | None = None, query: str | None = None
+        self: Requests,
+        limit: int = 50,
+        cursor: str | None = None,
+        query: str | None = None,
+        folder: str | None = None,
+        tag: str | None = None,
+        archived: bool | None = None,
     ) -> dict[str, Any]:
-        """GET /api/chats: a page, newest first, as ``{"items", "next_cursor"}``."""
-        return await self._request("GET", "/api/chats", params={"limit": limit, "cursor": cursor, "query": query})
+        """GET /api/chats: a page, pinned ones first, then newest first, as ``{"items", "next_cursor"}``."""
+        among = {"query": query, "folder": folder, "tag": tag, "archived": archived}
+        return await self._request("GET", "/api/chats", params={"limit": limit, "cursor": cursor, **among})
+
+    async def folders(self: Requests) -> list[dict[str, Any]]:
+        """GET /api/chats/folders: their names, and how many ``chats`` each has."""
+        return (await self._request("GET", "/api/chats/folders"))["items"]
+
+    async def rename_folder(self: Requests, folder: str, to: str) -> dict[str, Any]:
+        """POST /api/chats/folders/rename; to ``""`` its chats are in none, as ``{"name", "moved"}``."""
+        return await self._request("POST", "/api/chats/folders/rename", json={"folder": folder, "to": to})
+
+    async def chat_tags(self: Requests) -> list[dict[str, Any]]:
+        """GET /api/chats/tags: their names, and how many ``chats`` each has."""
+        return (await self._request("GET", "/api/chats/tags"))["items"]
 
     async def create_chat(
         self: Requests,
@@ -28,9 +47,11 @@ class ChatRoutes:
         parameters: Parameters | None = None,
         key: str | None = None,
         assistant: str | None = None,
+        temporary: bool | None = None,
     ) -> dict[str, Any]:
         """POST /api/chats; what is None is the `assistant`'s, where one is named."""
-        body = {"model": model, "title": title, "system": system, "parameters": parameters, "assistant_id": assistant}
+        body: dict[str, Any] = {"model": model, "title": title, "system": system, "parameters": parameters}
+        body |= {"assistant_id": assistant, "temporary": temporary}
         return await self._request("POST", "/api/chats", json=said(body), key=key)
 
     async def chat(self: Requests, chat_id: str) -> dict[str, Any]:
@@ -38,7 +59,7 @@ class ChatRoutes:
         return await self._request("GET", f"/api/chats/{segment(chat_id)}")
 
     async def update_chat(self: Requests, chat_id: str, **changes: Any) -> dict[str, Any]:
-        """PATCH /api/chats/{id}: `title`, `model`, `system`, `parameters`."""
+        """PATCH /api/chats/{id}: `title`, `model`, `system`, `parameters`, `folder`, `tags`, `pinned`, `archived`."""
         body = {name: value.to_dict() if isinstance(value, Parameters) else value for name, value in changes.items()}
         return await self._request("PATCH", f"/api/chats/{segment(chat_id)}", json=body)
 

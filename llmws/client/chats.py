@@ -13,6 +13,7 @@ from .answers import Answer
 from .assistants import Assistant
 from .choices import Choices, chosen
 from .inputs import Attachment, asking, attached, converse
+from .library import Library, Placed
 from .origin import of_cell
 from .share_routes import Noun
 from .sharing import Linkable, SharedChats
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 
     from .client import Client
 
-_PAGE = 100
 
-
-class Chat(Turns, Linkable):
+class Chat(Placed, Turns, Linkable):
     """A conversation. The service keeps it; this is a view of it.
 
     Example:
@@ -47,6 +46,7 @@ class Chat(Turns, Linkable):
     model: str
     system: str | None
     parameters: Parameters
+    temporary: bool
 
     def __init__(self, client: Client, about: dict[str, Any]) -> None:
         self._client = client
@@ -161,7 +161,7 @@ class Chat(Turns, Linkable):
         self._take(self._client.run(self._client.api.update_chat(self.id, title=title)))
 
     def delete(self) -> None:
-        """Take the chat from the list; `restore` undoes it.
+        """Take the chat from the list; for 30 days `restore` undoes it. A temporary one is erased at once.
 
         Example:
             >>> chat = client.chats.create(model="echo")
@@ -208,12 +208,15 @@ class Chat(Turns, Linkable):
         self.id, self.title, self.model = about["id"], about["title"], about["model"]
         self.system = about.get("system")
         self.parameters = Parameters.from_dict(about.get("parameters") or {})
+        self.folder, self.tags = about.get("folder", ""), tuple(about.get("tags", ()))
+        self.pinned, self.archived = about.get("pinned", False), about.get("archived", False)
+        self.temporary = about.get("temporary", False)
 
     def __repr__(self) -> str:
         return f"Chat({self.title!r}, model={self.model!r}, id={self.id!r})"
 
 
-class Chats(SharedChats):
+class Chats(Library, SharedChats):
     """The conversations of the person who is connected: ``client.chats``.
 
     Example:
@@ -233,6 +236,7 @@ class Chats(SharedChats):
         *,
         assistant: Assistant | str | None = None,
         parameters: Parameters | None = None,
+        temporary: bool = False,
         **choices: Unpack[Choices],
     ) -> Chat:
         """Begin a conversation.
@@ -243,6 +247,8 @@ class Chats(SharedChats):
             title: by default the first words of the first question, and soon what a model makes of them, see
                 `automatic_titles`.
             assistant: of `client.assistants`, itself or by its id or name; its parameters hold unless others are given.
+            temporary: one that leaves no history: never listed nor found, and erased with `delete`, a day after its
+                last message, or when the service starts again.
 
         Raises:
             NotFound: there is no such model, or no such assistant.
@@ -254,10 +260,13 @@ class Chats(SharedChats):
         if isinstance(assistant, str):
             assistant = self._client.assistants.open(assistant)
         if assistant is None:
-            about = self._client.api.create_chat(self._client.model(model), title, system, chosen(parameters, choices))
+            model, assistant_id = self._client.model(model), None
         else:
-            wanted = chosen(parameters or assistant.parameters, choices)
-            about = self._client.api.create_chat(model, title, system, wanted, assistant=assistant.id)
+            parameters, assistant_id = parameters or assistant.parameters, assistant.id
+        wanted = chosen(parameters, choices)
+        about = self._client.api.create_chat(
+            model, title, system, wanted, assistant=assistant_id, temporary=temporary or None
+        )
         return Chat(self._client, self._client.run(about))
 
     def open(self, id: str) -> Chat:
@@ -268,31 +277,6 @@ class Chats(SharedChats):
             'Sky'
         """
         return Chat(self._client, self._client.run(self._client.api.chat(id)))
-
-    def list(self, query: str | None = None, limit: int | None = None) -> pandas.DataFrame:
-        """The conversations, the last changed first.
-
-        Args:
-            query: only those whose title holds it.
-            limit: only so many.
-
-        Returns:
-            DataFrame: id, title, model, created_at, updated_at (with time zone), running (a generation's id or None).
-
-        Example:
-            >>> chat = client.chats.create(model="echo", title="Sky")
-            >>> client.chats.list(limit=1).title[0]
-            'Sky'
-        """
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while limit is None or len(found) < limit:
-            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
-            page = self._client.run(self._client.api.chats(size, cursor, query))
-            found += page["items"]
-            if not (cursor := page["next_cursor"]):
-                break
-        return _frame(found)
 
     def export(self, path: str | Path, format: str | None = None, chat: Chat | str | None = None) -> Path:
         """Write a conversation, or all of them, to a file.
@@ -356,12 +340,3 @@ class Chats(SharedChats):
         if wanted is not None:
             self._client.run(self._client.api.update_me(automatic_titles=wanted))
         return bool(self._client.run(self._client.api.me())["automatic_titles"])
-
-
-def _frame(chats: list[dict[str, Any]]) -> pandas.DataFrame:
-    import pandas  # half a second that only who asks for a table pays
-
-    frame = pandas.DataFrame(chats, columns=["id", "title", "model", "created_at", "updated_at", "running"])
-    for column in ("created_at", "updated_at"):
-        frame[column] = pandas.to_datetime(frame[column].astype(float), unit="s", utc=True)
-    return frame

@@ -56,6 +56,7 @@ from . import (
     usage,
     vendors,
 )
+from .erasing import Erasing
 from .identity import Identity, LocalIdentity
 from .ledger import Ledger
 from .local_runner import LocalRunner
@@ -145,6 +146,7 @@ def create_app(
     state.generations = generations.Generations(store, state.ledger)
     state.imports = imports.Imports(settings.data / "imports", store)
     state.titles = titles.Titles(settings, store, state.generations, state.ledger)
+    state.erasing = Erasing(store, state.generations)
     state.tickets = tickets.Tickets.of(settings.data)
     state.missed_links = links.Misses()
     state.runner, state.feed = runner, Feed()
@@ -188,7 +190,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await state.ledger.start(generations.interrupted)
     await state.imports.start()
     tasks = [asyncio.create_task(part.run()) for part in (state.scheduler, state.runner) if part is not None]
-    tasks.append(asyncio.create_task(state.presence.watch()))
+    tasks += [asyncio.create_task(part) for part in (state.presence.watch(), state.erasing.run())]
     yield
     for task in tasks:
         task.cancel()

@@ -134,6 +134,10 @@ class _Library:
             head_id=chat.head_id,
             system=chat.system,
             parameters=chat.parameters,
+            folder=chat.folder,
+            tags=chat.tags,
+            pinned=chat.pinned,
+            archived=chat.archived,
             created_at=chat.created_at,
             updated_at=chat.updated_at,
         )

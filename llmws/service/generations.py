@@ -135,6 +135,13 @@ class Generations:
             live.stop("cancelled")
         return generation
 
+    async def end(self, owner: str, id: str) -> None:
+        """Stop it, and wait until what was said is kept."""
+        await self.cancel(owner, id)
+        live = self._live.get(id)
+        if live is not None and live.task is not None:
+            await asyncio.wait({live.task}, timeout=_DRAIN_S)
+
     async def drain(self) -> None:
         """Begin no more, and interrupt what runs; what was said is kept, and readers get their `end`."""
         self._closing = True

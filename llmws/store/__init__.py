@@ -19,6 +19,7 @@ from . import (
     model_lists,
     provider_keys,
     providers,
+    search,
     usage,
 )
 from .ids import derive_id, new_id
@@ -39,6 +40,7 @@ __all__ = [
     "new_id",
     "provider_keys",
     "providers",
+    "search",
     "upgrade",
     "usage",
 ]

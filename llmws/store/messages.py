@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, exists, insert, literal, or_, select, up
 
 from ..errors import InvalidRequest, NotFound
 from ..messages import Message
-from . import chats, tables
+from . import chats, search_index, tables
 from .ids import new_id
 from .paging import checked_limit
 
@@ -59,6 +59,7 @@ def append(
     values = {column.name: getattr(row, column.name) for column in tables.messages.c if column.name != "body"}
     connection.execute(insert(tables.messages).values(**values, body=message.to_dict()))
     if chat_id is not None:
+        search_index.put_message(connection, chat_id, id, message)
         chats.update(connection, owner, chat_id, head_id=id)
     return row
 
@@ -66,12 +67,13 @@ def append(
 def append_all(connection: Connection, owner: str, chat_id: str, said: Sequence[Message]) -> None:
     """Put many messages, one below the other, below the chat's head, and make the last one the head."""
     parent_id = chats.get(connection, owner, chat_id).head_id
-    rows = []
+    rows: list[dict[str, Any]] = []
     for message in said:
         row = {"id": new_id(), "owner": owner, "chat_id": chat_id, "parent_id": parent_id, "generation_id": None}
         rows.append({**row, "body": message.to_dict(), "created_at": time.time()})
         parent_id = row["id"]
     connection.execute(insert(tables.messages), rows)
+    search_index.add_messages(connection, chat_id, zip((row["id"] for row in rows), said, strict=True))
     chats.update(connection, owner, chat_id, head_id=parent_id)
 
 
@@ -131,7 +133,10 @@ def page(
 
 def set_body(connection: Connection, id: str, message: Message) -> None:
     """Replace what the message says: an answer has ended."""
-    connection.execute(update(tables.messages).where(tables.messages.c.id == id).values(body=message.to_dict()))
+    columns = tables.messages.c
+    connection.execute(update(tables.messages).where(columns.id == id).values(body=message.to_dict()))
+    if (chat_id := connection.scalar(select(columns.chat_id).where(columns.id == id))) is not None:
+        search_index.put_message(connection, chat_id, id, message)
 
 
 def _climb(connection: Connection, start: str | None, chat_id: str, limit: int | None) -> list[ChatMessage]:

@@ -79,8 +79,6 @@ def _engine(file: Path, begin: str, connections: int) -> Engine:
         # Left alone, Python's driver begins no transaction for SELECT, and so gives no snapshot:
         # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#pysqlite-serializable
         connection.isolation_level = None
-        # SQLite's own lower() knows ASCII only, so that a search would not find `Ärger` by `ärger`.
-        connection.create_function("lower", 1, _lower, deterministic=True)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA query_only = {'ON' if begin == 'BEGIN' else 'OFF'}")
@@ -149,7 +147,3 @@ def _copy(engine: Engine, file: Path, revision: str) -> None:
         aside.replace(copy)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value

@@ -59,7 +59,21 @@ chats = Table(
     Column("deleted_at", Double),
     Column("assistant_id", _ID),
     Column("automatic_title", Boolean, nullable=False, server_default=false()),
-    Index(None, "owner", "updated_at", "id"),
+    # Short, since it is part of every place in the search index; given by `chats.create`.
+    Column("number", BigInteger),
+    Column("folder", _NAME, nullable=False, server_default=""),
+    Column("pinned", Boolean, nullable=False, server_default=false()),
+    Column("archived", Boolean, nullable=False, server_default=false()),
+    Column("temporary", Boolean, nullable=False, server_default=false()),
+    Index(None, "number", unique=True),
+    Index(None, "owner", "pinned", "updated_at", "id"),
+)
+
+chat_tags = Table(
+    "chat_tags",
+    metadata,
+    Column("chat_id", _ID, ForeignKey("chats.id"), primary_key=True),
+    Column("tag", _NAME, primary_key=True),
 )
 
 messages = Table(
@@ -100,13 +114,21 @@ chat_attachments = Table(
     Column("attachment_id", _ID, ForeignKey("attachments.id"), primary_key=True, index=True),
 )
 
+# Which message stands at which place of the search index, see `search_index.py`.
+search_entries = Table(
+    "search_entries",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("message_id", _ID, nullable=False, unique=True),
+)
+
 generations = Table(
     "generations",
     metadata,
     Column("id", _ID, primary_key=True),
     Column("owner", _NAME, nullable=False),
     Column("chat_id", _ID, ForeignKey("chats.id"), index=True),
-    Column("message_id", _ID, ForeignKey("messages.id"), nullable=False),
+    Column("message_id", _ID, ForeignKey("messages.id"), nullable=False, index=True),
     Column("model", _NAME, nullable=False),
     Column("provider", _NAME, nullable=False),
     Column("purpose", _NAME, nullable=False),
@@ -307,7 +329,7 @@ comparison_items = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("model", _NAME, nullable=False),
     Column("repeat", Integer, nullable=False),
-    Column("generation_id", _ID, ForeignKey("generations.id")),
+    Column("generation_id", _ID, ForeignKey("generations.id"), index=True),
     Column("error", JSON(none_as_null=True)),
 )
 

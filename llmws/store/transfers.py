@@ -17,7 +17,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, insert, select, update
 
 from ..messages import Message, Parameters
-from . import chats, messages, tables
+from . import chats, messages, search_index, tables
 from .chats import Chat
 from .ids import derive_id, new_id
 from .messages import ChatMessage
@@ -67,9 +67,9 @@ class Put:
 
 
 def ids(connection: Connection, owner: str) -> list[str]:
-    """All chats of `owner`, oldest first: an order that stays while they are read one by one."""
+    """All chats of `owner` that are kept, oldest first: an order that stays while they are read one by one."""
     columns = tables.chats.c
-    mine = select(columns.id).where(columns.owner == owner, columns.deleted_at.is_(None))
+    mine = select(columns.id).where(columns.owner == owner, columns.deleted_at.is_(None), ~columns.temporary)
     return list(connection.scalars(mine.order_by(columns.created_at, columns.id)))
 
 
@@ -148,6 +148,8 @@ def _chat_id(owner: str, brought: Brought) -> str:
 def _create(connection: Connection, owner: str, brought: Brought) -> Put:
     chat_id = _chat_id(owner, brought)
     chats.create(connection, owner, chat_id, brought.model, brought.title, brought.system, brought.parameters)
+    where = {name: getattr(brought, name) for name in ("folder", "tags", "pinned", "archived")}
+    chats.update(connection, owner, chat_id, **where)
     ours = {told.id: new_id() for told in brought.nodes}
     _insert(connection, owner, chat_id, brought.nodes, ours)
     if brought.head_id is not None:
@@ -175,6 +177,7 @@ def _insert(connection: Connection, owner: str, chat_id: str, nodes: Sequence[To
     ]
     if rows:
         connection.execute(insert(tables.messages), rows)
+        search_index.add_messages(connection, chat_id, ((ours[told.id], told.message) for told in nodes))
 
 
 def _leads_through(above: str | None, below: str, parents: Mapping[str, str | None]) -> bool:

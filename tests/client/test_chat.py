@@ -183,7 +183,7 @@ def test_a_conversation_is_kept(client: Client) -> None:
 
 
 def test_long_conversations_and_lists_come_whole(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmws.client.chats._PAGE", 2)
+    monkeypatch.setattr("llmws.client.library._PAGE", 2)
     chats = [client.chats.create(model="echo", title=f"Chat {number}") for number in range(5)]
     for number in range(3):
         chats[0].send(str(number), show=False)
@@ -197,7 +197,9 @@ def test_long_conversations_and_lists_come_whole(client: Client, monkeypatch: py
 
 def test_an_empty_list_has_its_columns(client: Client) -> None:
     listed = client.chats.list()
-    assert list(listed.columns) == ["id", "title", "model", "created_at", "updated_at", "running"]
+    where, when = ["folder", "tags", "pinned", "archived"], ["created_at", "updated_at", "running"]
+    assert list(listed.columns) == ["id", "title", "model", *where, *when]
+    assert list(client.chats.list("nothing").columns) == [*listed.columns, "match"]
     assert len(listed) == 0
 
 

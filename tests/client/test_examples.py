@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import llmws
-from llmws.client import Client, assistants, chats, choices, jobs, providers, sharing, tools, turns
+from llmws.client import Client, assistants, chats, choices, jobs, library, providers, sharing, tools, turns
 from llmws.client import client as client_module
 from llmws.settings import Settings
 from llmws.ui import chats as chats_page
@@ -25,6 +25,7 @@ MODULES = [
     choices,
     client_module,
     jobs,
+    library,
     providers,
     sharing,
     tools,

@@ -6,7 +6,7 @@ import pytest
 
 from llmws.messages import Message
 
-from .harness import Running
+from .harness import Process, Running, wait_for
 from .test_edge import error
 
 
@@ -81,7 +81,9 @@ def test_chats_are_listed_by_page_and_by_title(service: Running) -> None:
     rest = service.get("/api/chats", limit=3, cursor=first["next_cursor"])
     assert [chat["title"] for chat in first["items"] + rest["items"]] == [f"Chat {n}" for n in (4, 3, 2, 1, 0)]
     assert rest["next_cursor"] is None
-    assert [chat["title"] for chat in service.get("/api/chats", query="chat 2")["items"]] == ["Chat 2"]
+    (hit,) = service.get("/api/chats", query="chat 2")["items"]
+    assert hit["title"] == "Chat 2"
+    assert hit["match"] == {"message_id": None, "text": "", "ranges": [], "title_ranges": [[0, 4], [5, 6]]}
     error(service.http.get("/api/chats", params={"cursor": "nonsense"}), 422)
     error(service.http.get("/api/chats", params={"limit": 0}), 422)
 
@@ -117,6 +119,67 @@ def test_a_deleted_chat_comes_back(service: Running) -> None:
     assert service.get("/api/chats")["items"] == []
     assert service.post(f"{path}/restore")["id"] == chat["id"]
     assert texts(service, chat["id"]) == ["Hello", "Hello"]
+
+
+def test_a_search_names_the_message_and_shows_it(service: Running) -> None:
+    chat = service.new_chat(title="Journey")
+    talk(service, chat["id"], "我们坐船去南方")
+    service.new_chat(title="Elsewhere")
+    first = service.get("/api/chats", query="南方", limit=1)
+    (hit,) = first["items"]
+    answer = service.get(f"/api/chats/{chat['id']}/messages")["items"][-1]
+    assert hit["id"] == chat["id"]
+    assert hit["match"]["message_id"] == answer["id"]
+    assert [hit["match"]["text"][a:b] for a, b in hit["match"]["ranges"]] == ["南方"]
+    assert first["next_cursor"] is None
+    assert service.get("/api/chats", query=" ")["items"] == []
+    error(service.http.get("/api/chats", params={"query": "x" * 1001}), 422)
+
+
+def test_a_chat_is_put_in_a_folder_tagged_pinned_and_archived(service: Running) -> None:
+    chat, other = service.new_chat(title="Sky"), service.new_chat(title="Sea")
+    path = f"/api/chats/{chat['id']}"
+    assert (chat["folder"], chat["tags"], chat["pinned"], chat["archived"]) == ("", [], False, False)
+    placed = {"folder": " Colours ", "tags": ["blue", "blue", "air"], "pinned": True}
+    changed = service.http.patch(path, json=placed).json()
+    assert (changed["folder"], changed["tags"], changed["pinned"]) == ("Colours", ["air", "blue"], True)
+    assert changed["updated_at"] == chat["updated_at"]
+    assert service.get("/api/chats/folders")["items"] == [{"name": "Colours", "chats": 1}]
+    assert service.get("/api/chats/tags")["items"] == [{"name": "air", "chats": 1}, {"name": "blue", "chats": 1}]
+    for among in ({"folder": "Colours"}, {"tag": "air"}, {"query": "sky", "tag": "blue"}):
+        assert [one["id"] for one in service.get("/api/chats", **among)["items"]] == [chat["id"]]
+    assert service.post("/api/chats/folders/rename", {"folder": "Colours", "to": ""}) == {"name": "", "moved": 1}
+    service.http.patch(path, json={"archived": True})
+    assert [one["id"] for one in service.get("/api/chats")["items"]] == [other["id"]]
+    assert [one["id"] for one in service.get("/api/chats", archived=True)["items"]] == [chat["id"]]
+    assert [one["archived"] for one in service.get("/api/chats", query="sky")["items"]] == [True]
+    for wrong in ({"folder": "x" * 101}, {"tags": [""]}, {"tags": ["  "]}, {"tags": ["x"] * 51}, {"temporary": True}):
+        error(service.http.patch(path, json=wrong), 422)
+
+
+def test_a_temporary_chat_leaves_no_history(service: Running) -> None:
+    chat = service.new_chat(temporary=True)
+    talk(service, chat["id"], "whisper")
+    assert service.get("/api/chats")["items"] == []
+    assert service.get("/api/chats", query="whisper")["items"] == []
+    assert texts(service, chat["id"]) == ["whisper", "whisper"]
+    running = service.send(chat["id"], "Go on", tokens=["on "], count=100_000, delay_s=0.01)["generation"]["id"]
+    assert service.http.delete(f"/api/chats/{chat['id']}").status_code == 204
+    error(service.http.post(f"/api/chats/{chat['id']}/restore"), 404)
+    error(service.http.get(f"/api/generations/{running}"), 404)
+    # What it cost stays.
+    assert service.get("/api/usage/calls")["items"][0]["generation_id"] == running
+
+
+def test_a_restart_erases_what_is_temporary_and_keeps_the_rest(process: Process) -> None:
+    first = process.start()
+    kept, temporary = first.new_chat(), first.new_chat(temporary=True)
+    process.end()
+    again = process.start()
+    wait_for(lambda: again.http.get(f"/api/chats/{temporary['id']}").status_code == 404, "what is temporary to go")
+    assert [chat["id"] for chat in again.get("/api/chats")["items"]] == [kept["id"]]
+    for api in (first, again):
+        api.close()
 
 
 @pytest.mark.parametrize("path", ["/api/chats/nothing", "/api/chats/nothing/messages", "/api/generations/nothing"])

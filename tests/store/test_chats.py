@@ -4,10 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, func, select
 
-from llmws.errors import InvalidRequest, NotFound
-from llmws.messages import Message, Parameters
-from llmws.store import Store, chats, derive_id, messages, new_id
+from llmws.errors import Conflict, InvalidRequest, NotFound
+from llmws.messages import Message, Parameters, Part, StreamEvent
+from llmws.store import Store, chats, derive_id, generations, messages, new_id, search, search_index, tables
+from llmws.store.chats import Heading
+from llmws.store.usage import UsageRow
 
 
 async def test_a_chat_is_kept_as_it_was_made_and_changed(store: Store) -> None:
@@ -83,14 +86,117 @@ async def test_a_page_has_a_length(store: Store, limit: int) -> None:
         await store.read(chats.page, "ada", limit=limit)
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [("ärger", ["Ärger an Bord"]), ("BORD", ["Ärger an Bord"]), ("100%", ["100% sure"]), ("_", []), ("航", ["远航"])],
-)
-async def test_titles_are_searched_whatever_their_case(store: Store, query: str, found: list[str]) -> None:
-    for title in ("Ärger an Bord", "100% sure", "100 men", "远航"):
-        await store.write(chats.create, "ada", new_id(), "echo", title)
-    assert [chat.title for chat in (await store.read(chats.page, "ada", query=query))[0]] == found
+async def test_a_chat_is_put_in_order_without_becoming_today_s(store: Store) -> None:
+    chat = await store.write(chats.create, "ada", new_id(), "echo", "Moons")
+    placed: dict[str, Any] = {"folder": "Sky", "tags": ["b", "a", "b"], "pinned": True, "archived": True}
+    changed = await store.write(chats.update, "ada", chat.id, **placed)
+    assert (changed.folder, changed.tags, changed.pinned, changed.archived) == ("Sky", ("a", "b"), True, True)
+    assert changed.updated_at == chat.updated_at
+    back: dict[str, Any] = {"folder": "", "tags": [], "pinned": False, "archived": False}
+    assert await store.write(chats.update, "ada", chat.id, **back) == chat
+
+
+async def test_lists_are_of_a_folder_a_tag_or_the_archive(store: Store, ticking: Callable[..., None]) -> None:
+    ticking(chats)
+    names = ("plain", "pinned", "foldered", "foldered and pinned", "tagged", "archived", "deleted")
+    made = {name: (await store.write(chats.create, "ada", new_id(), "echo", name)).id for name in names}
+    await store.write(chats.create, "ada", new_id(), "echo", "temporary", temporary=True)
+    for name in ("pinned", "foldered and pinned"):
+        await store.write(chats.update, "ada", made[name], pinned=True)
+    for name in ("foldered", "foldered and pinned", "deleted"):
+        await store.write(chats.update, "ada", made[name], folder="Sky")
+    for name in ("tagged", "foldered", "archived"):
+        await store.write(chats.update, "ada", made[name], tags=["star", name])
+    await store.write(chats.update, "ada", made["archived"], archived=True)
+    await store.write(chats.delete, "ada", made["deleted"])
+
+    async def listed(**among: Any) -> list[str]:
+        return [chat.title for chat in (await store.read(chats.page, "ada", **among))[0]]
+
+    assert await listed() == ["foldered and pinned", "pinned", "tagged", "foldered", "plain"]
+    assert await listed(folder="") == ["foldered and pinned", "pinned", "tagged", "plain"]
+    assert await listed(folder="Sky") == ["foldered and pinned", "foldered"]
+    assert await listed(tag="star") == ["tagged", "foldered"]
+    assert await listed(archived=True) == ["archived"]
+    assert await listed(archived=None, tag="star") == ["archived", "tagged", "foldered"]
+    assert await store.read(chats.folders, "ada") == [Heading("Sky", 2)]
+    assert await store.read(chats.tags, "ada") == [Heading("foldered", 1), Heading("star", 2), Heading("tagged", 1)]
+
+
+async def test_pinned_chats_come_first_over_all_pages(store: Store, ticking: Callable[..., None]) -> None:
+    ticking(chats)
+    made = [(await store.write(chats.create, "ada", new_id(), "echo")).id for _ in range(7)]
+    for number in (0, 3, 5):
+        await store.write(chats.update, "ada", made[number], pinned=True)
+    seen, cursor = [], None
+    while True:
+        page, cursor = await store.read(chats.page, "ada", 2, cursor)
+        seen += [chat.id for chat in page]
+        if cursor is None:
+            break
+    assert seen == [made[number] for number in (5, 3, 0, 6, 4, 2, 1)]
+
+
+async def test_a_folder_is_renamed_with_all_that_is_in_it(store: Store) -> None:
+    here, archived, deleted = [(await store.write(chats.create, "ada", new_id(), "echo")).id for _ in range(3)]
+    for one in (here, archived, deleted):
+        await store.write(chats.update, "ada", one, folder="Sky")
+    hers = await store.write(chats.create, "eve", new_id(), "echo")
+    await store.write(chats.update, "eve", hers.id, folder="Sky")
+    await store.write(chats.update, "ada", archived, archived=True)
+    await store.write(chats.delete, "ada", deleted)
+    assert await store.write(chats.rename_folder, "ada", "Sky", "Sea") == 3
+    assert (await store.write(chats.restore, "ada", deleted)).folder == "Sea"
+    assert (await store.read(chats.get, "eve", hers.id)).folder == "Sky"
+    assert await store.write(chats.rename_folder, "ada", "Sea", "") == 3
+    assert await store.read(chats.folders, "ada") == []
+    # What is in no folder is no folder.
+    assert await store.write(chats.rename_folder, "ada", "", "Everything") == 0
+
+
+async def test_erasing_leaves_nothing_but_what_it_cost(store: Store) -> None:
+    ids = [(await store.write(chats.create, "ada", new_id(), "echo", "Whale songs")).id for _ in range(2)]
+    for one in ids:
+        await store.write(chats.update, "ada", one, tags=["sea"])
+        said = Message.user("unheard whale")
+        begun = await store.write(
+            generations.begin, "ada", new_id(), model="echo", provider="echo", chat_id=one, message=said
+        )
+        stretch = generations.segments([StreamEvent("text", text="whale answer")])
+        await store.write(generations.append_segments, begun.generation.id, stretch)
+        answer = Message("assistant", (Part("text", "whale answer"),), finish_reason="stop")
+        used = UsageRow("ada", provider="echo", model="echo", purpose="chat", outcome="stop")
+        await store.write(generations.finish, begun.generation.id, answer, used)
+
+    def rows(connection: Connection) -> dict[str, int]:
+        told = [*tables.metadata.sorted_tables, search_index.index]
+        return {table.name: connection.scalar(select(func.count()).select_from(table)) or 0 for table in told}
+
+    before = await store.read(rows)
+    await store.write(chats.erase, [ids[0]])
+    kept = {"usage": 2, "usage_hours": before["usage_hours"]}
+    assert await store.read(rows) == {name: kept.get(name, count // 2) for name, count in before.items()}
+    assert [hit.chat.id for hit in (await store.read(search.find, "ada", "whale"))[0]] == [ids[1]]
+    with pytest.raises(NotFound):
+        await store.write(chats.restore, "ada", ids[0])
+
+
+async def test_what_is_due_for_erasing_is_what_is_old_and_silent(store: Store, ticking: Callable[..., None]) -> None:
+    ticking(chats, start=0.0, step=0.0)
+    old, kept, answering = [
+        (await store.write(chats.create, "ada", new_id(), "echo", temporary=temporary)).id
+        for temporary in (True, False, True)
+    ]
+    deleted = (await store.write(chats.create, "ada", new_id(), "echo")).id
+    await store.write(chats.delete, "ada", deleted)
+    await store.write(generations.begin, "ada", new_id(), model="echo", provider="echo", chat_id=answering)
+    ticking(chats, start=100.0, step=0.0)
+    await store.write(chats.update, "ada", kept, title="later")
+    assert await store.read(chats.outdated, 0.0, 0.0) == []
+    assert set(await store.read(chats.outdated, 50.0, 0.0)) == {deleted}
+    assert set(await store.read(chats.outdated, 50.0, 50.0)) == {deleted, old}
+    with pytest.raises(Conflict, match="still answering"):
+        await store.write(chats.erase_temporary, "ada", answering)
 
 
 async def test_only_what_may_change_does(store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from llmws.errors import NotFound
 from llmws.messages import Message
-from llmws.store import Store, chats, messages, transfers
+from llmws.store import Store, chats, messages, search, transfers
 from llmws.store.transfers import Brought, Told
 
 
@@ -65,6 +65,16 @@ async def test_what_is_put_in_twice_is_there_once(store: Store) -> None:
     other = await store.write(transfers.put, "eve", brought(*FIRST))
     assert other.state == "imported"
     assert other.chat_id != first.chat_id
+
+
+async def test_what_is_put_in_is_found_and_stands_where_it_stood(store: Store) -> None:
+    where: dict[str, Any] = {"folder": "Colours", "tags": ("air", "blue"), "pinned": True, "archived": True}
+    put = await store.write(transfers.put, "ada", brought(*FIRST, **where))
+    await store.write(transfers.put, "ada", brought(*FIRST, ("e", "d", "然后呢"), **where))
+    chat = await store.read(chats.get, "ada", put.chat_id)
+    assert {name: getattr(chat, name) for name in where} == where
+    for query in ("sky", "because", "然后"):
+        assert [hit.chat.id for hit in (await store.read(search.find, "ada", query))[0]] == [chat.id], query
 
 
 async def test_what_has_grown_gets_what_is_new(store: Store) -> None:
