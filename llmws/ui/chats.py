@@ -7,6 +7,7 @@ calls of the client, and their results the messages that all tabs get.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import traitlets
@@ -16,9 +17,11 @@ from ..client.assistants import found
 from ..errors import InvalidRequest, NotFound, ServiceError
 from ..messages import Message
 from .given import parameters_of
+from .inputs import Inputs, said
 from .page import STATIC, Page, intent
 from .sharing import Sharing
 from .streams import Streams
+from .tools import Tools
 from .typesetting import Typesetting
 
 # A page of messages that a browser gets at once, and one that `messages` reads at once.
@@ -26,7 +29,7 @@ _SHOWN, _READ = 60, 200
 _PULSE_LIMIT_S = 2.5
 
 
-class Chat(Sharing, Typesetting, Page):
+class Chat(Inputs, Tools, Sharing, Typesetting, Page):
     """The chat page: talk with the models of the workspace; conversations are kept.
 
     Args:
@@ -34,10 +37,13 @@ class Chat(Sharing, Typesetting, Page):
         chat: the id of a conversation to open with.
         model: the id of the model that a new conversation begins with.
         assistant: the id or name of the assistant that a new conversation begins with.
+        tools: Python functions, with type hints and docstrings, that the models may call; each call runs in this kernel
+            once it is allowed on the page.
         language, theme: see `Page`.
 
     Raises:
         NotFound: there is no such conversation, or no such assistant.
+        InvalidRequest: a function cannot be described to a model.
 
     Example:
         >>> page = ui.Chat(model="echo")
@@ -57,15 +63,17 @@ class Chat(Sharing, Typesetting, Page):
         chat: str | None = None,
         model: str = "",
         assistant: str = "",
+        tools: Iterable[Callable[..., Any]] = (),
         **traits: Any,
     ) -> None:
+        self._offer(tools)
         super().__init__(client, **traits)
         self.set_trait("model", model)
         self._api = self.client.api
         if assistant:
             self.set_trait("assistant", found(self.client.loop.run(self._api.assistants()), assistant)["id"])
         self.chat_id = None if chat is None else self.client.loop.run(self._api.chat(chat))["id"]
-        self._streams = Streams(self, self._api)
+        self._streams = Streams(self, self._api, self._answered)
 
     @property
     def messages(self) -> list[Message]:
@@ -127,8 +135,10 @@ class Chat(Sharing, Typesetting, Page):
         parameters: dict[str, Any] | None = None,
         system: str | None = None,
         assistant: str | None = None,
+        attachments: list[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
         """Say `text`, in a new conversation where `chat` is None. A repeated `key` is the same message."""
+        parts = said(text, attachments)
         if chat is None:
             if model is None:
                 raise InvalidRequest("There is no model to ask.", remedy="Choose one below the text.")
@@ -137,13 +147,9 @@ class Chat(Sharing, Typesetting, Page):
                 model, system=system, parameters=settings, key=f"{key}-chat", assistant=assistant
             )
             chat = (await made)["id"]
-        sent = await self._api.send(chat, text, model=model, key=key)
-        known = await self._api.chat(chat)
-        self.chat_id = chat
-        self._streams.follow(sent["generation"]["id"])
-        told = {"chat": known, "items": [sent["message"], self._with_stream(sent["answer"])]}
-        self.tell("appended", view, **told)
-        return told
+        self._spoke(chat)
+        sent = await self._api.send(chat, parts, model=model, key=key, tools=self._toolbox.tools)
+        return await self._begun(view, chat, sent)
 
     @intent
     async def change(
@@ -185,6 +191,14 @@ class Chat(Sharing, Typesetting, Page):
 
     # What they have in common
 
+    async def _begun(self, view: str | None, chat: str, sent: dict[str, Any]) -> dict[str, Any]:
+        known = await self._api.chat(chat)
+        self.chat_id = chat
+        self._streams.follow(sent["generation"]["id"])
+        told = {"chat": known, "items": [sent["message"], self._with_stream(sent["answer"])]}
+        self.tell("appended", view, **told)
+        return told
+
     def _share(self, view: str, chat: dict[str, Any]) -> dict[str, Any]:
         self.tell("chat", view, chat=chat)
         return chat
@@ -205,7 +219,8 @@ class Chat(Sharing, Typesetting, Page):
         self._streams.flush()
         items = [self._with_stream(item) for item in page["items"]]
         self.chat_id = id
-        return {"chat": chat, "messages": items, "next_cursor": page["next_cursor"]}
+        calls = self.calls(items[-1] if items else None)
+        return {"chat": chat, "messages": items, "next_cursor": page["next_cursor"], "calls": calls}
 
     async def _page_of(self, id: str, cursor: str | None, limit: int) -> dict[str, Any]:
         page = await self._api.messages(id, limit=limit, cursor=cursor)

@@ -22,7 +22,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -33,7 +33,7 @@ import traitlets
 
 from ..client import Client, connect
 from ..errors import Error, InvalidRequest, Unavailable
-from ..messages import Message
+from ..messages import Message, Part
 
 LOG = logging.getLogger("llmws.ui")
 
@@ -175,9 +175,14 @@ class Page(anywidget.AnyWidget):
 
 
 def to_json(value: Any) -> Any:
-    """`value` as JSON-ready data: a `Message` becomes its dict, wherever it stands."""
+    """`value` as JSON-ready data: a `Message` becomes its dict, wherever it stands.
+
+    The text of files that are attached to it stays here: a page shows their names, and it may be a megabyte.
+    """
     if isinstance(value, Message):
-        return value.to_dict()
+        return replace(
+            value, parts=tuple(Part("file", data=one.data) if one.type == "file" else one for one in value.parts)
+        ).to_dict()
     if isinstance(value, dict):
         return {name: to_json(item) for name, item in value.items()}
     return [to_json(item) for item in value] if isinstance(value, list | tuple) else value

@@ -7,7 +7,7 @@ page does not (70 ms). Everything here runs on the client's loop and therefore n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,12 +38,14 @@ class _Stream:
 class Streams:
     """Follows generations and tells a page's browsers what they say.
 
-    A browser that took a snapshot needs exactly the batches that the page tells after it.
+    A browser that took a snapshot needs exactly the batches that the page tells after it. `ended` hears of each answer
+    that has ended.
     """
 
-    def __init__(self, page: Speaker, api: Api) -> None:
+    def __init__(self, page: Speaker, api: Api, ended: Callable[[str, Message], None] | None = None) -> None:
         self._page = page
         self._api = api
+        self._when_ended = ended
         self._streams: dict[str, _Stream] = {}
         self._flushing: asyncio.TimerHandle | None = None
 
@@ -86,6 +88,8 @@ class Streams:
         finally:
             if not stream.ended:
                 self._take(stream, StreamEvent("end", finish_reason="interrupted"))
+            if self._when_ended is not None and (message := self.message(generation_id)) is not None:
+                self._when_ended(generation_id, message)
             self._forget()
 
     def _take(self, stream: _Stream, event: StreamEvent) -> None:

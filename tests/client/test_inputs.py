@@ -76,7 +76,7 @@ def test_a_function_runs_once_it_is_approved(
         asked.append(call)
         return call.arguments["b"] != 4
 
-    vendor.calls = [("add", '{"a": 1, "b": 2}'), ("add", '{"a": 3, "b": 4}'), ("subtract", "{}")]
+    vendor.rounds = [[("add", '{"a": 1, "b": 2}'), ("add", '{"a": 3, "b": 4}'), ("subtract", "{}")]]
     talk = client.chats.create(model="vllm/m") if kept else None
     if talk is not None:
         message = talk.send("Add.", tools=[add], approve=approve)
@@ -101,7 +101,7 @@ def test_the_person_at_the_cell_is_asked(client: Client, vendor: VendorServer, m
         return "a"
 
     monkeypatch.setattr("builtins.input", say)
-    vendor.calls = [("add", '{"a": 1, "b": 2}'), ("add", '{"a": 3, "b": 4}')]
+    vendor.rounds = [[("add", '{"a": 1, "b": 2}'), ("add", '{"a": 3, "b": 4}')]]
     client.chat("Add.", model="vllm/m", tools=[add], show=False)
     assert questions == ["The model wants to call add(a=1, b=2). Allow? [y]es, [a]lways add, [n]o: "]
     assert [told["content"] for told in last_asked(vendor)[2:]] == ["3", "7"]
@@ -110,7 +110,7 @@ def test_the_person_at_the_cell_is_asked(client: Client, vendor: VendorServer, m
         raise EOFError
 
     monkeypatch.setattr("builtins.input", nobody)
-    vendor.calls = [("add", '{"a": 1, "b": 2}')]
+    vendor.rounds = [[("add", '{"a": 1, "b": 2}')]]
     with pytest.raises(InvalidRequest, match="nobody can be asked") as refused:
         client.chat("Add.", model="vllm/m", tools=[add], show=False)
     assert "approve=True" in refused.value.remedy

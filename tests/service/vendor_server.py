@@ -20,7 +20,7 @@ class VendorServer:
         open_list: whether it lists its models to anybody.
         asked: path, key and body of each request.
         listing: cleared, it keeps whoever asks for the list waiting.
-        calls: functions that it calls, by name and arguments, before it says `Yes.`; once each.
+        rounds: what it calls, by name and arguments, before it says `Yes.`: an answer for each round.
     """
 
     def __init__(self, port: int) -> None:
@@ -31,7 +31,7 @@ class VendorServer:
         self.asked: list[tuple[str, str, Any]] = []
         self.listing = threading.Event()
         self.listing.set()
-        self.calls: list[tuple[str, str]] = []
+        self.rounds: list[list[tuple[str, str]]] = []
 
     def asked_with(self, path: str = "/chat/completions") -> list[str]:
         """The keys that requests to `path` came with."""
@@ -60,7 +60,7 @@ class VendorServer:
         return 200, {"Content-Type": "text/event-stream"}, "".join(lines).encode()
 
     def _said(self) -> list[dict[str, Any]]:
-        calls, self.calls = self.calls, []
+        calls = self.rounds.pop(0) if self.rounds else []
         delta: dict[str, Any] = {"content": "Yes."}
         if calls:
             told = [

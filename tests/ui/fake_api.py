@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from llmws.client.bridge import bridge
 from llmws.errors import Conflict, NotFound, ServiceError
-from llmws.messages import Message, Parameters, StreamEvent, Timing, Usage, assemble, cut
+from llmws.messages import Message, Parameters, StreamEvent, Timing, Tool, Usage, assemble, cut
 
 MODELS = [
     {
@@ -105,8 +105,12 @@ class FakeApi:
         model: str | None = None,
         parameters: Parameters | None = None,
         key: str | None = None,
+        replaces: str | None = None,
+        tools: Sequence[Tool] = (),
+        tool_results: Sequence[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
         self._check("send", key)
+        self.tools = tools
         chat = self._known(chat_id)
         if chat["running"]:
             raise Conflict("This chat is being answered already.", remedy="Wait for the answer, or stop it.")

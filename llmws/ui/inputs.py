@@ -1,0 +1,57 @@
+"""The part of the chat page for pictures and files: their bytes take the door, and this tells browsers the way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidRequest, NotFound
+from ..messages import Part
+from .page import intent
+
+if TYPE_CHECKING:
+    from ..client.api import Api
+
+# Pictures whose addresses are asked for at once.
+_AT_ONCE = 50
+_LONGEST_ID = 64
+
+
+class Inputs:
+    """What `Chat` is made with."""
+
+    _api: Api
+
+    @intent
+    async def upload(self, view: str) -> str:
+        """The path, below the door, that takes a file; its ticket lives for minutes, and takes any number."""
+        return str((await self._api.ticket("upload", "attachments"))["path"])
+
+    @intent
+    async def pictures(self, view: str, *, ids: list[str]) -> dict[str, str]:
+        """The paths of attachments below the door, by their ids; what is not there, or another's, has none."""
+        if len(ids) > _AT_ONCE or not all(isinstance(one, str) and 0 < len(one) <= _LONGEST_ID for one in ids):
+            raise InvalidRequest(f"Ask for {_AT_ONCE} pictures at most.")
+        paths = await asyncio.gather(*(self._picture(one) for one in ids))
+        return {one: path for one, path in zip(ids, paths, strict=True) if path is not None}
+
+    async def _picture(self, id: str) -> str | None:
+        try:
+            return str((await self._api.ticket("download", f"attachments/{id}"))["path"])
+        except NotFound:
+            return None
+
+
+def said(text: str, attachments: list[dict[str, Any]] | None) -> str | list[Part]:
+    """What a browser says: pictures and files before the question, since models read it best in this order."""
+    if not attachments:
+        return text
+    parts = [_part(one) for one in attachments]
+    return [*parts, Part("text", text)] if text else parts
+
+
+def _part(told: Any) -> Part:
+    # What they are is for the service to say; this only names them.
+    if not isinstance(told, dict) or not isinstance(told.get("id"), str) or told.get("type") not in ("image", "file"):
+        raise InvalidRequest("That is no attachment.")
+    return Part(told["type"], data={"attachment": told["id"]})
