@@ -21,7 +21,7 @@ const marked = new Marked({
       return block ? `<p>${escaped(text)}</p>` : escaped(text);
     },
     image: ({ href, text }) =>
-      /^data:image\/(png|jpeg|gif|webp);base64,/i.test(href)
+      PICTURE.test(href)
         ? `<img src="${escaped(href)}" alt="${escaped(text)}">`
         : `<span class="lw-image" title="${escaped(href)}">${escaped(text || href)}</span>`,
     checkbox: ({ checked }) => `<span class="${checked ? "lw-checked" : "lw-check"}"></span>`,
@@ -37,6 +37,8 @@ purify.addHook("afterSanitizeAttributes", (node) => {
   }
 });
 
+/** Pictures that no browser takes for anything else; SVG is a document. */
+const PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,/i;
 const BLOCKS = "p br hr h1 h2 h3 h4 h5 h6 blockquote pre ul ol li table thead tbody tr th td img";
 const INLINE = "a code span strong em del b i u s mark sub sup kbd";
 const MARKDOWN = {
@@ -74,7 +76,7 @@ let allowed = MARKDOWN;
 purify.addHook("uponSanitizeAttribute", (_node, data) => {
   const { attrName, attrValue } = data;
   if (attrName === "href" && !/^(https?:\/\/|mailto:)/i.test(attrValue)) data.keepAttr = false;
-  if (attrName === "src" && !attrValue.startsWith("data:image/")) data.keepAttr = false;
+  if (attrName === "src" && !PICTURE.test(attrValue)) data.keepAttr = false;
   if (attrName === "style" && !SAFE_STYLE.test(attrValue.replace(/\s*([:;])\s*/g, "$1"))) data.keepAttr = false;
   if (attrName === "class" && allowed === MARKDOWN)
     data.attrValue = attrValue
@@ -86,7 +88,8 @@ purify.addHook("uponSanitizeAttribute", (_node, data) => {
 /** The only function that turns a string of HTML into elements. */
 function fragment(html, list = MARKDOWN) {
   allowed = list;
-  return purify.sanitize(html, list);
+  // A frameset in the place of the body is nothing at all.
+  return purify.sanitize(html, list) ?? document.createDocumentFragment();
 }
 
 /** Show `source`, a formula that stands there as text, as what it means, if it can be. */
