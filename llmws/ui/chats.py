@@ -16,6 +16,7 @@ from ..client import Client
 from ..client.assistants import found
 from ..errors import InvalidRequest, NotFound, ServiceError
 from ..messages import Message
+from .as_code import AsCode
 from .given import parameters_of
 from .inputs import Inputs, said
 from .page import STATIC, Page, intent
@@ -29,7 +30,7 @@ _SHOWN, _READ = 60, 200
 _PULSE_LIMIT_S = 2.5
 
 
-class Chat(Inputs, Tools, Sharing, Typesetting, Page):
+class Chat(AsCode, Inputs, Tools, Sharing, Typesetting, Page):
     """The chat page: talk with the models of the workspace; conversations are kept.
 
     Args:

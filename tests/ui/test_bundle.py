@@ -17,11 +17,11 @@ from llmws.recipe import PRESETS, Recipe
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "llmws" / "ui"
 SOURCES = sorted((UI / "src").iterdir())
-CATALOGUES = ("strings.js", "provider-strings.js", "sharing-strings.js")
+CATALOGUES = ("chat-strings.js", "provider-strings.js", "sharing-strings.js", "strings.js")
 
 
 # KiB that a page may weigh; what makes one heavier is worth it, or is left out.
-LARGEST = {"chats.js": 275, "compare.js": 225, "finetune.js": 125, "providers.js": 150}
+LARGEST = {"chats.js": 300, "compare.js": 225, "finetune.js": 125, "providers.js": 155}
 
 
 def node() -> str:
@@ -135,3 +135,17 @@ def test_usage_is_summed_by_currency_and_exported_without_formulas() -> None:
     assert head[:2] + head[-2:] == ["model", "calls", "cost_usd", "cost_cny"]
     assert (first[0], first[-2:]) == ("'=cmd|'/c calc'!A1", ["0.5", ""])
     assert (second[0], second[-2:]) == ('a, "b"', ["0.25", "3"])
+
+
+def test_no_key_of_the_chat_page_is_taken_from_jupyterlab() -> None:
+    source = (UI / "src" / "shortcuts.jsx").read_text()
+    ours = {keys.replace("Mod", "Accel").replace("+", " ") for keys in re.findall(r'^  \["([^"]+)", "', source, re.M)}
+    assert len(ours) > 9
+    taken = {}
+    for path in (Path(sys.prefix) / "share" / "jupyter" / "lab" / "schemas").rglob("*.json"):
+        for shortcut in json.loads(path.read_text()).get("jupyter.lab.shortcuts", ()):
+            taken[" ".join(shortcut["keys"])] = shortcut["selector"]
+    # Those of an editor or of a notebook that has the focus are not heard on the page.
+    heard = {keys for keys, selector in taken.items() if selector == "body"}
+    assert len(heard) > 9
+    assert ours & heard == set()

@@ -243,3 +243,16 @@ def test_traits_hold_no_content(browser: Browser) -> None:
     browser.ended()
     state = {name: value for name, value in browser.page.get_state().items() if name not in ("_esm", "_css")}
     assert "confidential" not in str(state)
+
+
+def test_the_page_gives_the_lines_for_what_it_did(browser: Browser) -> None:
+    first = browser.ask("code", model="echo", system="Be brief.", parameters={"temperature": 0})["value"]
+    assert 'client.chats.create(model="echo", system="Be brief.", temperature=0)' in first
+    told = browser.ask("say", text="To be?", key="k", model="echo", parameters={"seed": 1})["value"]
+    browser.ended()
+    begun = browser.ask("code", chat=told["chat"]["id"])["value"]
+    assert 'create(model="echo", seed=1)\nmessage = chat.send("To be?")' in begun
+    browser.ask("say", text="Or not?", key="l", chat=told["chat"]["id"])
+    goes_on = browser.ask("code", chat=told["chat"]["id"])["value"]
+    assert f'chats.open("{told["chat"]["id"]}")' in goes_on
+    assert 'chat.send("Or not?", model="echo", seed=1)' in goes_on

@@ -120,3 +120,54 @@ def test_a_long_conversation_is_read_backwards_without_a_jump(in_voila: Open, lo
     assert page.locator(".lw-slot[data-far=true]").count() > 50
     page.get_by_role("button", name="Jump to latest").click()
     expect(page.get_by_text(f"Answer {MESSAGES // 2 - 1}.")).to_be_in_viewport()
+
+
+def test_the_keys_do_what_their_sheet_says(in_voila: Open, long_chat: str) -> None:
+    chat = in_voila(permissions=["clipboard-read", "clipboard-write"])
+    page = chat.page
+    chat.open(long_chat)
+    newest = f"Answer {MESSAGES // 2 - 1}."
+    expect(page.get_by_text(newest)).to_be_in_viewport()
+    chat.composer.press("Control+k")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    chat.composer.press("Alt+ArrowUp")
+    expect(page.locator(".lw-slot:focus")).to_contain_text(newest)
+    page.keyboard.press("Alt+ArrowUp")
+    expect(page.locator(".lw-slot:focus")).to_contain_text(f"Question {MESSAGES // 2 - 1}")
+    page.keyboard.press("Alt+ArrowDown")
+    expect(page.locator(".lw-slot:focus")).to_contain_text(newest)
+    page.keyboard.press("Control+Shift+y")
+    expect(page.get_by_text("The last answer is copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith(newest)
+    page.keyboard.press("?")
+    sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(sheet.locator("dt")).to_have_count(11)
+    page.keyboard.press("Escape")
+    expect(sheet).to_have_count(0)
+    chat.composer.press("Control+/")
+    expect(sheet).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(chat.composer).to_be_focused()
+    chat.composer.fill("What is this?")
+    assert chat.composer.input_value() == "What is this?"
+
+
+def test_the_lines_for_what_was_asked_run_in_a_cell(in_lab: Open, prepared: Callable[..., str]) -> None:
+    chat = in_lab()
+    page = chat.page
+    chat.open(prepared("As code"))
+    chat.ask("Say \"it\": 'now'\\")
+    chat.finished()
+    page.get_by_role("button", name="Conversation menu").click()
+    page.get_by_role("menuitem", name="Show as code").click()
+    dialog = page.get_by_role("dialog", name="Show as code")
+    expect(dialog.locator(".hljs-keyword").first).to_have_text("import")
+    dialog.get_by_role("button", name="Insert as cell").click()
+    expect(dialog.get_by_role("status")).to_have_text("Inserted")
+    page.keyboard.press("Escape")
+    page.locator(".jp-Notebook .jp-CodeCell").nth(1).locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    output = page.locator(".jp-Notebook .jp-CodeCell").nth(1).locator(".jp-OutputArea-output")
+    # What the echo says to the cell, and what the cell comes to.
+    expect(output.first).to_have_text("Say \"it\": 'now'\\")
+    expect(output.nth(1)).to_contain_text("'Say \"it\": \\'now\\'\\\\'")

@@ -1,21 +1,26 @@
 /** The chat page: one root, built from the state in conversations.js. */
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { AsCode } from "./as-code.jsx";
 import { AssistantDialog, assistantItem } from "./assistants.jsx";
+import { t } from "./chat-strings.js";
 import { Composer } from "./composer.jsx";
 import { Conversations } from "./conversations.js";
 import { IconButton } from "./icons.jsx";
 import { ShareDialog, SharedChat, SharedTitle, shareItem } from "./sharing.jsx";
 import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
+import { onShortcut, Shortcuts } from "./shortcuts.jsx";
 import { Sidebar, TitleInput } from "./sidebar.jsx";
 import { Stream } from "./stream.jsx";
-import { t } from "./strings.js";
 import "./chats.css";
 
 function Header({ page, drawer, onLanguage }) {
   const chat = page.open.value;
   const title = chat ? chat.title || t("untitled") : t("new_chat");
   const reading = page.sharing.reading.value;
+  const open = (sheet) => {
+    page.sheet.value = sheet;
+  };
   const renaming = chat && page.library.renaming.value === chat.id && page.library.renamingInHeader.value;
   return (
     <header class="lw-head">
@@ -47,6 +52,8 @@ function Header({ page, drawer, onLanguage }) {
           chat && ["download", t("download_markdown"), () => page.download("markdown")],
           chat && ["code", t("download_json"), () => page.download("json")],
           chat && ["trash", t("delete"), () => page.library.remove(chat)],
+          ["terminal", t("as_code"), () => open("code")],
+          ["keyboard", t("shortcuts"), () => open("shortcuts")],
           ["globe", t("language"), onLanguage],
         ]}
       />
@@ -59,21 +66,45 @@ function Page({ page, onLanguage }) {
   const panel = useSignal(null);
   const input = useRef();
   const reading = page.sharing.reading.value;
+  const box = useRef();
+  const able = {
+    page,
+    find: () => {
+      drawer.value = true;
+      box.current.querySelector(".lw-side input[type=search]").focus();
+    },
+    walk: (step) => {
+      const entries = [...box.current.querySelectorAll(".lw-entry-open")];
+      const open = entries.findIndex((entry) => entry.ariaCurrent === "true");
+      entries[open < 0 ? 0 : open + step]?.click();
+    },
+    help: () => {
+      page.sheet.value = "shortcuts";
+    },
+  };
   const onKeyDown = (event) => {
     // What is typed here is no business of the notebook.
     event.stopPropagation();
-    if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
-      event.preventDefault();
-      page.startNew();
-    } else if (event.key === "Escape" && drawer.value) {
+    if (event.key === "Escape" && drawer.value) {
       drawer.value = false;
       input.current?.focus();
     } else if (event.key === "Escape" && page.running.value) {
       page.stop();
+    } else {
+      onShortcut(event, able);
     }
   };
+  useEffect(() => {
+    // A dashboard is the page: keys are for it, wherever the focus is.
+    const onKey = (event) => event.target === document.body && document.body.dataset.voila && onKeyDown(event);
+    document.addEventListener("keydown", onKey);
+    return () => document.removeEventListener("keydown", onKey);
+  }, []);
+  const closeSheet = () => {
+    page.sheet.value = null;
+  };
   return (
-    <div class="lw-page" data-drawer={drawer.value} data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
+    <div class="lw-page" ref={box} data-drawer={drawer.value} data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
       <Sidebar
         page={page}
         onClose={() => {
@@ -96,6 +127,8 @@ function Page({ page, onLanguage }) {
       </main>
       <ShareDialog page={page} />
       <AssistantDialog page={page} />
+      {page.sheet.value === "shortcuts" && <Shortcuts onClose={closeSheet} />}
+      {page.sheet.value === "code" && <AsCode page={page} onClose={closeSheet} />}
     </div>
   );
 }

@@ -6,11 +6,12 @@
 import { batch, computed, signal } from "@preact/signals";
 import { Assistants } from "./assistants.js";
 import { Attached } from "./attached.js";
+import { t } from "./chat-strings.js";
 import { findNotebook } from "./insert-cell.js";
 import { Library } from "./library.js";
 import { typesetWith } from "./math.js";
 import { fold, textOf } from "./messages.js";
-import { randomId, recall, remember, saveFile } from "./page.js";
+import { copyText, randomId, recall, remember, saveFile } from "./page.js";
 import { Reader } from "./reader.js";
 import { Sharing } from "./sharing.js";
 
@@ -36,6 +37,8 @@ export class Conversations extends Attached {
   draft = signal({ model: null, parameters: {}, system: "" });
   rows = signal([]);
   earlier = signal(null);
+  /** What lies over the page: "code", "shortcuts", or nothing. */
+  sheet = signal(null);
   /** What counts as one place: it changes when another conversation is shown. */
   place = signal(0);
 
@@ -259,6 +262,14 @@ export class Conversations extends Attached {
     const row = this.rows.value.at(-1);
     if (row?.generation) this.attempt("stop", { generation: row.generation });
     else if (row) row.stopped = true;
+  }
+
+  async copyLast() {
+    const said = this.rows.value.map((row) => row.message.value);
+    const text = textOf(said.findLast((message) => message.role === "assistant" && textOf(message)) ?? {});
+    if (!text) return;
+    await copyText(text);
+    this.toast({ text: t("copied_last") });
   }
 
   setModel(id) {

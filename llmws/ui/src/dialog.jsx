@@ -9,8 +9,13 @@ export function Dialog({ title, onClose, bar, children }) {
   const name = useId();
   useLayoutEffect(() => {
     const opener = document.activeElement;
-    box.current.showModal();
-    return () => opener?.focus?.();
+    const dialog = box.current;
+    dialog.showModal();
+    return () => {
+      // While it is open nothing else can have the focus.
+      dialog.close();
+      opener?.focus?.();
+    };
   }, []);
   const onKeyDown = (event) => {
     // Neither the page nor the notebook hears what is typed here.

@@ -139,15 +139,22 @@ export class Reader {
     row.animate({ backgroundColor: ["var(--accent-soft)", "transparent"] }, { duration: 1500, easing: "ease-in" });
   }
 
-  /** Go to the message after (1) or before (-1) the one that is read: that has the focus, or stands at the edge. */
+  /** Go to the message after (1) or before (-1) the one that is read: has the focus, else stands at the edge. */
   step(direction) {
+    if (!this.#rows?.isConnected) return;
     const rows = [...this.#messages()];
-    const focused = rows.findIndex((row) => row.contains(document.activeElement));
-    const edge = this.#box.getBoundingClientRect().top + 1;
-    const read = focused >= 0 ? focused : rows.indexOf(firstBelow(rows, edge));
-    const partly = focused < 0 && direction < 0 && rows[read]?.getBoundingClientRect().top < edge - NEAR_END;
-    const wanted = rows[partly ? read : read + direction];
+    const wanted = rows[this.#place(rows, direction) + direction];
     if (wanted) this.#goTo(wanted);
     else if (direction > 0) this.toEnd();
+  }
+
+  #place(rows, direction) {
+    const focused = rows.findIndex((row) => row.contains(document.activeElement));
+    if (focused >= 0) return focused;
+    if (this.#stuck) return rows.length;
+    const edge = this.#box.getBoundingClientRect().top + 1;
+    const place = rows.indexOf(firstBelow(rows, edge));
+    // Back is to its own beginning first.
+    return direction < 0 && rows[place]?.getBoundingClientRect().top < edge - NEAR_END ? place + 1 : place;
   }
 }

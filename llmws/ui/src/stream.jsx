@@ -9,9 +9,9 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Row } from "./answer.jsx";
 import { AssistantCards } from "./assistants.jsx";
+import { t } from "./chat-strings.js";
 import { Icon } from "./icons.jsx";
 import { textOf } from "./messages.js";
-import { t } from "./strings.js";
 import "./stream.css";
 
 /** So many of the latest are drawn at once. */

@@ -55,7 +55,6 @@ export const catalogue = {
   download_json: ["Download as JSON", "下载为 JSON"],
   download_markdown: ["Download as Markdown", "下载为 Markdown"],
   earlier: ["Show earlier messages", "显示更早的消息"],
-  earlier_coming: ["Earlier messages are coming…", "正在加载更早的消息…"],
   empty_title: ["What are you working on?", "今天想做点什么？"],
   environment_failed: ["The training environment could not be installed", "训练环境安装失败"],
   environment_installing: ["The training environment is being installed", "正在安装训练环境"],
