@@ -82,7 +82,7 @@ async def show(id: str, person: Reader, store: TheStore) -> dict[str, Any]:
 @router.get("/api/attachments/{id}/content", response_class=Response)
 async def content(id: str, person: Reader, store: TheStore) -> Response:
     """Its bytes, as they were sent in."""
-    return _file(*await store.read(kept.whole, person.name, id))
+    return file(*await store.read(kept.whole, person.name, id))
 
 
 @router.get("/door/attachments/{id}/download", response_class=Response)
@@ -90,7 +90,7 @@ async def download(
     id: str, person: Annotated[Person, Depends(Ticketed("download", "attachments/{id}"))], store: TheStore
 ) -> Response:
     """The same, by ticket only: a picture to be shown, anything else to be saved."""
-    return _file(*await store.read(kept.whole, person.name, id))
+    return file(*await store.read(kept.whole, person.name, id))
 
 
 async def _keep(body: bytes, name: str, person: Person, store: Store, settings: Settings) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _plain(name: str) -> str:
     return " ".join(shown.split()) or "file"
 
 
-def _file(attachment: Attachment, body: bytes) -> Response:
+def file(attachment: Attachment, body: bytes) -> Response:
     """Whatever it says of itself: only what was recognised as a picture is ever shown as one."""
     headers = {"Content-Security-Policy": "sandbox; default-src 'none'"}
     if _is_picture(attachment.media_type):

@@ -1,6 +1,6 @@
 """Chats that go: the deleted after a month, the temporary a day after their last change, or when the service starts.
 
-Until then a deleted chat can be restored. Erasing leaves nothing of a chat but what it cost.
+Until then a deleted chat can be restored; so can an assistant. Erasing leaves nothing of a chat but what it cost.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated
 
 from ..errors import StoreError
 from ..store import Store
+from ..store import assistants as kept_assistants
 from ..store import chats as kept
 from .generations import Generations
 from .here import here
@@ -58,6 +59,7 @@ class Erasing:
         temporary_before = max(self._began, now - TEMPORARY_FOR_S)
         while ids := await self._store.read(kept.outdated, now - DELETED_FOR_S, temporary_before):
             await self._store.write(kept.erase, ids)
+        await self._store.write(kept_assistants.erase_deleted, now - DELETED_FOR_S)
 
 
 TheErasing = Annotated[Erasing, here("erasing")]

@@ -92,7 +92,7 @@ async def export(
 
 
 async def _one(store: Store, owner: str, id: str, format: Format, language: Language) -> Response:
-    library = _Library(store, owner)
+    library = Library(store, owner)
     # Before the answer begins: only now can it be a refusal.
     title = (await store.read(kept_chats.get, owner, id)).title
     kind = _KINDS[format]
@@ -101,7 +101,7 @@ async def _one(store: Store, owner: str, id: str, format: Format, language: Lang
 
 
 async def _all(store: Store, owner: str, format: Format, language: Language) -> Response:
-    library = _Library(store, owner)
+    library = Library(store, owner)
     ids = await store.read(kept.ids, owner)
     kind = _KINDS[format]
     name = f"llmws chats {datetime.now(UTC):%Y-%m-%d}"
@@ -115,8 +115,8 @@ async def _all(store: Store, owner: str, format: Format, language: Language) -> 
     return saved(archive.write(files), file_name(name, ".zip"), "application/zip")
 
 
-class _Library:
-    """The chats of `owner`, as values, for the thread that writes a file of them."""
+class Library:
+    """The chats of `owner`, and what is attached in them, as values, for the thread that writes a file of them."""
 
     def __init__(self, store: Store, owner: str) -> None:
         self._store = store
@@ -154,17 +154,18 @@ class _Library:
         """`chats` in `format`; only JSON and CSV hold more than one."""
         match format:
             case "json":
-                return own.write(chats, self._load)
+                return own.write(chats, self.load)
             case "csv":
                 return table.write(chats)
             case "markdown":
                 return _each(chats, markdown.write)
             case "html":
-                return _each(chats, lambda chat: web_page.write(chat, self._load, language))
+                return _each(chats, lambda chat: web_page.write(chat, self.load, language))
             case "notebook":
                 return _each(chats, notebook.write)
 
-    def _load(self, id: str) -> Attachment | None:
+    def load(self, id: str) -> Attachment | None:
+        """See `Load`."""
         try:
             about, body = self._read(kept_attachments.whole, id)
         except NotFound:

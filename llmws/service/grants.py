@@ -18,6 +18,7 @@ from ..store import chats as kept_chats
 from ..store import grants as kept
 from ..store import providers as kept_providers
 from ..store import shares as kept_shares
+from ..store.chats import Chat
 from ..store.grants import Grant, Kind
 from .access import Administrator, Chatter, Rule, Trainer
 from .bodies import Name
@@ -118,6 +119,12 @@ def require_others(request: Request) -> None:
         )
 
 
+def require_kept(chat: Chat) -> None:
+    """Refuse to share what is meant to leave no trace."""
+    if chat.temporary:
+        raise Conflict("A temporary chat is not shared.", remedy="Send an export of it instead.")
+
+
 def _check_receiver(request: Request, person: Person) -> None:
     """Refuse to give to oneself, and to groups of others: what one is not in, one cannot know the members of."""
     require_others(request)
@@ -135,6 +142,7 @@ async def _chat(id: str, person: Chatter, store: TheStore) -> str:
 
 async def _chat_to_give(id: str, request: Request, person: Chatter, store: TheStore) -> str:
     chat = await store.read(kept_chats.get, person.name, id)
+    require_kept(chat)
     _check_receiver(request, person)
     return chat.id
 

@@ -32,7 +32,8 @@ from . import shared_page, shares
 from .access import Chatter, Open
 from .bodies import STRICT
 from .downloads import in_chunks
-from .grants import require_others
+from .exports import Library
+from .grants import require_kept, require_others
 from .here import CreatedId, TheSettings, TheStore, here
 
 DEFAULT_DAYS = 30
@@ -121,7 +122,7 @@ async def create_link(
     store: TheStore,
 ) -> dict[str, Any]:
     """Make a link to what was said up to now. Its secret is in `path`, below the hub's address, and is told here."""
-    await store.read(kept_chats.get, person.name, id)
+    require_kept(await store.read(kept_chats.get, person.name, id))
     _offered(request, settings)
     secret = secrets.token_urlsafe(32)
     until = None if new.days is None else time.time() + new.days * _DAY_S
@@ -170,8 +171,10 @@ async def open_link(
     except (NotFound, Conflict):
         misses.add(address)
         return HTMLResponse(shared_page.nothing(_language(request)), 404, _HEADERS)
+    load = Library(store, chat.owner).load
+    page = shared_page.conversation(chat, said, load, _language(request))
     # A model may have written half a character, which no page can hold.
-    pieces = (text.encode("utf-8", "replace") for text in shared_page.conversation(chat, said, _language(request)))
+    pieces = (text.encode("utf-8", "replace") for text in page)
     return StreamingResponse(in_chunks(pieces), 200, _HEADERS, HTMLResponse.media_type)
 
 

@@ -9,7 +9,7 @@ from ..messages import Message
 from ..store.chats import Chat
 from ..store.messages import ChatMessage
 from ..transfer import web_page
-from ..transfer.conversations import Conversation, Node, without_attachments
+from ..transfer.conversations import Conversation, Load, Node
 from ..transfer.web_page import Language
 
 _NOTHING: dict[Language, tuple[str, str]] = {
@@ -27,7 +27,9 @@ p { margin: 0; opacity: .75; }
 """
 
 
-def conversation(chat: Chat, said: Iterable[tuple[ChatMessage, Message]], language: Language) -> Iterator[str]:
+def conversation(
+    chat: Chat, said: Iterable[tuple[ChatMessage, Message]], load: Load, language: Language
+) -> Iterator[str]:
     """The page of what others see of a chat, piece by piece."""
     nodes: list[Node] = []
     for row, message in said:
@@ -40,7 +42,7 @@ def conversation(chat: Chat, said: Iterable[tuple[ChatMessage, Message]], langua
         head_id=nodes[-1].id if nodes else None,
         created_at=chat.created_at,
     )
-    return web_page.write(shown, without_attachments, language)
+    return web_page.write(shown, load, language)
 
 
 def nothing(language: Language) -> str:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Response
 
 from ..messages import Message, Part
 from ..store import shares as kept
 from ..store.messages import ChatMessage
 from . import chats
 from .access import Chatter, Reader
+from .attachments import file
 from .chats import Limit
-from .here import CreatedId, TheStore
+from .here import CreatedId, TheSettings, TheStore
+from .identity import Person
+from .tickets import Ticketed
 
 # What of a part's data may be seen, by its type; of others nothing.
 _SHOWN = {
@@ -29,7 +32,9 @@ _SHOWN = {
     "file": ("attachment", "name", "media_type"),
 }
 
-router = APIRouter(prefix="/api/shared", tags=["shared"])
+Visitor = Annotated[Person, Depends(Ticketed("download", "shared/{id}/{attachment_id}"))]
+
+router = APIRouter(tags=["shared"])
 
 
 def seen(rows: Iterable[ChatMessage]) -> list[tuple[ChatMessage, Message]]:
@@ -57,19 +62,19 @@ def _is_open(message: Message) -> bool:
     return message.role == "assistant" and message.finish_reason is None
 
 
-@router.get("")
+@router.get("/api/shared")
 async def list_shared(person: Reader, store: TheStore, limit: Limit = 50, cursor: str | None = None) -> dict[str, Any]:
     """Chats that others share with one, by their last change, newest first."""
     found, following = await store.read(kept.page, person.name, person.groups, limit, cursor)
     return {"items": [asdict(shared) for shared in found], "next_cursor": following}
 
 
-@router.get("/{id}")
+@router.get("/api/shared/{id}")
 async def show(id: str, person: Reader, store: TheStore) -> dict[str, Any]:
     return asdict(await store.read(kept.get, person.name, person.groups, id))
 
 
-@router.get("/{id}/messages")
+@router.get("/api/shared/{id}/messages")
 async def list_messages(
     id: str, person: Reader, store: TheStore, limit: Limit = 50, cursor: str | None = None
 ) -> dict[str, Any]:
@@ -79,15 +84,28 @@ async def list_messages(
     return {"items": items, "next_cursor": older}
 
 
-@router.post("/{id}/copy", status_code=201)
-async def copy(id: str, new_id: CreatedId, person: Chatter, store: TheStore) -> dict[str, Any]:
-    """Begin a chat of one's own with what was said up to now."""
+@router.post("/api/shared/{id}/copy", status_code=201)
+async def copy(id: str, new_id: CreatedId, person: Chatter, settings: TheSettings, store: TheStore) -> dict[str, Any]:
+    """Begin a chat of one's own with what was said up to now, and what is attached in it."""
     shared, rows = await store.read(kept.whole, person.name, person.groups, id)
     said = [message for _, message in seen(rows)]
-    return chats.to_json(await store.write(kept.keep, person.name, new_id, shared, said))
+    quota = settings.attachments_mib * 2**20
+    return chats.to_json(await store.write(kept.keep, person.name, new_id, shared, said, quota))
 
 
-@router.delete("/{id}", status_code=204)
+@router.get("/api/shared/{id}/attachments/{attachment_id}/content", response_class=Response)
+async def content(id: str, attachment_id: str, person: Reader, store: TheStore) -> Response:
+    """What is attached in a chat that another shares, as it was sent in."""
+    return file(*await store.read(kept.attachment, person.name, person.groups, id, attachment_id))
+
+
+@router.get("/door/shared/{id}/{attachment_id}/download", response_class=Response)
+async def download(id: str, attachment_id: str, person: Visitor, store: TheStore) -> Response:
+    """The same, by ticket only; it ends with the sharing, however long the ticket lives."""
+    return file(*await store.read(kept.attachment, person.name, person.groups, id, attachment_id))
+
+
+@router.delete("/api/shared/{id}", status_code=204)
 async def leave(id: str, person: Chatter, store: TheStore) -> None:
     """Take it from one's own list; what a group of one's was given stays there."""
     await store.write(kept.leave, person.name, id)

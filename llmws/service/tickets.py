@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 from ..errors import Forbidden, InvalidRequest
 from ..store import attachments as kept_attachments
 from ..store import chats as kept_chats
+from ..store import shares as kept_shares
 from .access import Chatter, Rule, require
 from .bodies import STRICT, Name
 from .edge import bearer
@@ -31,10 +32,22 @@ from .here import TheStore, here
 from .identity import Identity, Person
 
 LIFETIME_S = 600
+
+
+def _mine(get: Callable[[Connection, str, str], Any]) -> Callable[[Connection, Person, str], Any]:
+    return lambda connection, person, thing_id: get(connection, person.name, thing_id)
+
+
+def _shared_attachment(connection: Connection, person: Person, id: str) -> Any:
+    chat_id, _, attachment_id = id.partition("/")
+    return kept_shares.attachment(connection, person.name, person.groups, chat_id, attachment_id)
+
+
 # What a ticket may be for, and how a person's thing is found: this raises `NotFound` for anybody else's.
-THINGS: dict[tuple[str, str], Callable[[Connection, str, str], Any]] = {
-    ("download", "attachments"): kept_attachments.get,
-    ("download", "chats"): kept_chats.get,
+THINGS: dict[tuple[str, str], Callable[[Connection, Person, str], Any]] = {
+    ("download", "attachments"): _mine(kept_attachments.get),
+    ("download", "chats"): _mine(kept_chats.get),
+    ("download", "shared"): _shared_attachment,
 }
 # And for all that a person has of a noun, or a thing that is yet to be.
 NOUNS = frozenset({("download", "chats"), ("upload", "attachments"), ("upload", "imports")})
@@ -107,6 +120,7 @@ class Ticketed(Rule):
             person = await identity.referred(reference)
             if person is None or person.name != owner:
                 raise Forbidden("This link has ended with its sign-in.", remedy="Go back to the page and try again.")
+            return Person(owner, groups=person.groups)
         return Person(owner)
 
 
@@ -136,7 +150,7 @@ async def issue(
         raise InvalidRequest("There are no tickets for that.", remedy=f"There are those for: {known}.")
     require(person, wanted.action)
     if find is not None:
-        await store.read(find, person.name, thing_id)
+        await store.read(find, person, thing_id)
     identity: Identity = request.app.state.identity
     reference = identity.reference(bearer(request.headers)) if identity.revocable else ""
     ticket = tickets.issue(person.name, wanted.action, wanted.thing, reference)

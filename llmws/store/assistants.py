@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select, update
+from sqlalchemy import delete as delete_rows
 
 from ..errors import NotFound
 from ..messages import Parameters
@@ -98,6 +99,14 @@ def restore(connection: Connection, owner: str, id: str) -> Assistant:
     _found(_find(connection, _is(owner, id)))
     _set(connection, id, deleted_at=None)
     return get(connection, owner, id)
+
+
+def erase_deleted(connection: Connection, before: float) -> None:
+    """Forget those that were deleted before this time, and with whom they were shared."""
+    columns = tables.assistants.c
+    for gone in connection.scalars(select(columns.id).where(columns.deleted_at < before)).all():
+        grants.clear(connection, NOUN, gone)
+        connection.execute(delete_rows(tables.assistants).where(columns.id == gone))
 
 
 def _is(owner: str, id: str) -> ColumnElement[bool]:

@@ -6,15 +6,18 @@ parameters are not: who wants to share these makes an assistant of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Select, select
 
 from ..errors import NotFound
-from ..messages import Message
-from . import chats, grants, messages, tables
+from ..messages import Message, Part
+from . import attachments, chats, grants, messages, tables
+from .attachments import Attachment
 from .chats import Chat
+from .ids import new_id
 from .messages import ChatMessage
 from .paging import newest
 
@@ -75,17 +78,56 @@ def whole(
     return shared, messages.path(connection, shared.owner, shared.id)
 
 
+def attachment(
+    connection: Connection, person: str, groups: Collection[str], id: str, attachment_id: str
+) -> tuple[Attachment, bytes]:
+    """What is attached in a chat that is shared with `person`, where they see it; its bytes, too."""
+    shared, rows = whole(connection, person, groups, id)
+    if not any(attachment_id == one for row in rows for one in _attached(row.message)):
+        raise NotFound("There is no such attachment in this chat.")
+    return attachments.whole(connection, shared.owner, attachment_id)
+
+
 def leave(connection: Connection, person: str, id: str) -> None:
     """Forget what was given to `person` alone; what a group of theirs was given stays."""
     grants.remove(connection, NOUN, id, "person", person)
 
 
-def keep(connection: Connection, owner: str, id: str, shared: SharedChat, said: Sequence[Message]) -> Chat:
-    """Begin a chat of `owner`'s own that goes on where another's is; what the same request began is returned."""
+def keep(connection: Connection, owner: str, id: str, shared: SharedChat, said: Sequence[Message], quota: int) -> Chat:
+    """Begin a chat of `owner`'s own that goes on where another's is; what the same request began is returned.
+
+    What is attached becomes the new owner's, too, and counts among their `quota` bytes, see `attachments.add`.
+    """
     chat = chats.create(connection, owner, id, shared.model, shared.title)
     if chat.head_id is None and said:
-        messages.append_all(connection, owner, id, said)
+        own = {one: _own(connection, owner, shared.owner, one, quota) for row in said for one in _attached(row)}
+        messages.append_all(connection, owner, id, [_with(message, own) for message in said])
+        attachments.link(connection, owner, id, [one for one in own.values() if one is not None])
     return chats.get(connection, owner, id)
+
+
+def _attached(message: Message) -> list[str]:
+    return [str(part.data["attachment"]) for part in message.parts if part.data.get("attachment")]
+
+
+def _own(connection: Connection, owner: str, of: str, attachment_id: str, quota: int) -> str | None:
+    """The id of `owner`'s own copy; None where there is nothing to copy any more."""
+    try:
+        about, body = attachments.whole(connection, of, attachment_id)
+    except NotFound:
+        return None
+    copy = replace(about, id=new_id(), owner=owner, created_at=time.time())
+    return attachments.add(connection, copy, body, quota).id
+
+
+def _with(message: Message, own: Mapping[str, str | None]) -> Message:
+    """`message`, whose attachments are those that became the owner's own."""
+
+    def mine(part: Part) -> Part:
+        known = own.get(str(part.data.get("attachment")))
+        return replace(part, data={**part.data, "attachment": known}) if known is not None else part
+
+    return replace(message, parts=tuple(map(mine, message.parts)))
 
 
 def _shared(person: str, groups: Collection[str]) -> Select[tuple[str, str, str, str, float, float]]:

@@ -97,7 +97,8 @@ def test_a_chat_copies_what_it_was_begun_with(ask: Ask) -> None:
     assert begun["assistant_id"] == made["id"]
     ask(OWNER, "PATCH", f"/api/assistants/{made['id']}", {"system": "Do not rhyme."}).raise_for_status()
     ask(OWNER, "DELETE", f"/api/assistants/{made['id']}").raise_for_status()
-    assert ask(OWNER, "GET", f"/api/chats/{begun['id']}").json() == begun
+    now = ask(OWNER, "GET", f"/api/chats/{begun['id']}").json()
+    assert {name: now[name] for name in begun} == begun
     # What is said besides goes before.
     other = make(ask)["id"]
     own = ask(OWNER, "POST", "/api/chats", {"assistant_id": other, "system": "", "parameters": {"seed": 1}}).json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from llmws.messages import Message, Part, Usage
+from llmws.providers.echo import MODEL as ECHO
 from llmws.service.shares import as_seen
 from llmws.settings import Settings
 
@@ -20,6 +22,9 @@ from .test_hub_identity import CHAT, Hub, by, serving, user
 # Olga owns it; Pia was given it herself, Gus as one of the lab; Xenia is in another group.
 OWNER, PERSON, MEMBER, OTHER = "o", "p", "g", "x"
 MODEL = {"model": "echo"}
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 @pytest.fixture
@@ -185,6 +190,13 @@ def test_it_is_given_to_groups_of_one_s_own_and_to_others(ask: Ask, chat: str) -
     assert ask(OWNER, "PUT", f"{grants}/person/nobody-of-this-name").status_code == 200
 
 
+def test_a_temporary_conversation_is_not_shared(ask: Ask) -> None:
+    made = ask(OWNER, "POST", "/api/chats", {**MODEL, "temporary": True}).raise_for_status().json()["id"]
+    for method, path in (("PUT", "grants/person/pia"), ("POST", "links")):
+        told = ask(OWNER, method, f"/api/chats/{made}/{path}", {})
+        assert (told.status_code, told.json()["error"]["message"]) == (409, "A temporary chat is not shared.")
+
+
 def test_an_answer_that_is_being_written_is_not_shown_yet(service: Running, ask: Ask, chat: str) -> None:
     give(ask, chat)
     body = {"text": "Slowly.", "parameters": {"extra": {"count": 10_000, "delay_s": 0.1}}}
@@ -193,6 +205,42 @@ def test_an_answer_that_is_being_written_is_not_shown_yet(service: Running, ask:
     copy = ask(PERSON, "POST", f"/api/shared/{chat}/copy").json()["id"]
     assert texts(ask(PERSON, "GET", f"/api/chats/{copy}/messages"))[2:] == ["Slowly."]
     ask(OWNER, "POST", f"/api/generations/{sent['generation']['id']}/cancel").raise_for_status()
+
+
+def test_what_is_attached_is_read_along_copied_and_gone_with_the_sharing(
+    service: Running, ask: Ask, chat: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmws.service.hub_identity.FRESH_S", 0.0)
+    monkeypatch.setattr("llmws.service.models.ECHO", replace(ECHO, vision=True))
+    sent = service.http.post("/api/attachments", params={"name": "moon.png"}, content=PNG, headers=by(OWNER)).json()
+    hidden = service.http.post("/api/attachments", params={"name": "b.png"}, content=PNG, headers=by(OWNER)).json()
+    parts = [{"type": "image", "data": {"attachment": sent["id"]}}, {"type": "text", "text": "What is it?"}]
+    said = ask(OWNER, "POST", f"/api/chats/{chat}/messages", {"parts": parts}).raise_for_status().json()
+    service.http.get(f"/api/generations/{said['generation']['id']}/events", headers=by(OWNER)).raise_for_status()
+    give(ask, chat)
+    content = f"/api/shared/{chat}/attachments/{sent['id']}/content"
+    assert ask(PERSON, "GET", content).content == PNG
+    wanted = {"action": "download", "thing": f"shared/{chat}/{sent['id']}"}
+    path = ask(PERSON, "POST", "/api/tickets", wanted).raise_for_status().json()["path"]
+    address = service.instance.url.removesuffix("/services/llmws") + path
+    assert httpx.get(address, trust_env=False).content == PNG
+    # What is shown in no message of it is not shared with it, and nothing of it with others.
+    assert ask(PERSON, "GET", content.replace(sent["id"], hidden["id"])).status_code == 404
+    assert ask(PERSON, "GET", f"/api/attachments/{sent['id']}/content").status_code == 404
+    for token in (MEMBER, OTHER):
+        assert ask(token, "GET", content).status_code == 404
+        assert ask(token, "POST", "/api/tickets", wanted).status_code == 404
+    link = ask(OWNER, "POST", f"/api/chats/{chat}/links", {}).json()["path"]
+    shown = httpx.get(service.instance.url.removesuffix("/services/llmws") + link, trust_env=False).text
+    assert "data:image/png;base64," in shown
+    copy = ask(PERSON, "POST", f"/api/shared/{chat}/copy").raise_for_status().json()["id"]
+    ask(OWNER, "DELETE", f"/api/chats/{chat}/grants/person/pia").raise_for_status()
+    assert ask(PERSON, "GET", content).status_code == 404
+    assert httpx.get(address, trust_env=False).status_code == 404
+    items = ask(PERSON, "GET", f"/api/chats/{copy}/messages").json()["items"]
+    [own] = [part["data"]["attachment"] for item in items for part in item["message"]["parts"] if part.get("data")]
+    assert own != sent["id"]
+    assert ask(PERSON, "GET", f"/api/attachments/{own}/content").content == PNG
 
 
 def test_what_only_the_owner_or_a_provider_has_a_use_for_stays_behind() -> None:

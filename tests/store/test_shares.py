@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from llmws.errors import Conflict, NotFound
@@ -56,7 +58,7 @@ async def test_a_copy_is_one_s_own(store: Store, chat: str) -> None:
     await store.write(grants.add, shares.NOUN, chat, "person", "bob")
     shared, rows = await store.read(shares.whole, "bob", NOBODY, chat)
     said = [row.message for row in rows]
-    copies = [await store.write(shares.keep, "bob", "c" * 32, shared, said) for _ in range(2)]
+    copies = [await store.write(shares.keep, "bob", "c" * 32, shared, said, 0) for _ in range(2)]
     assert copies[0].head_id == copies[1].head_id
     kept = await store.read(messages.path, "bob", "c" * 32)
     assert [row.message.text for row in kept] == ["Hello", "Ahoy"]
@@ -100,3 +102,22 @@ async def test_an_assistant_is_kept_and_used_by_whom_it_was_given_to(store: Stor
     assert await store.read(assistants.all_for, "bob", LAB) == []
     await store.write(assistants.restore, "ada", made.id)
     assert await store.read(assistants.all_for, "ada", NOBODY) == [changed]
+
+
+async def test_what_is_erased_leaves_no_grants_and_links(store: Store, chat: str) -> None:
+    made = await store.write(assistants.create, "ada", new_id(), name="Poet", model="echo")
+    await store.write(links.create, "ada", chat, new_id(), "h" * 64, None)
+    for noun, thing in ((shares.NOUN, chat), (assistants.NOUN, made.id)):
+        await store.write(grants.add, noun, thing, "person", "bob")
+    await store.write(assistants.delete, "ada", made.id)
+    await store.write(assistants.erase_deleted, 1.0)
+    assert (await store.write(assistants.restore, "ada", made.id)).id == made.id
+    await store.write(assistants.delete, "ada", made.id)
+    await store.write(assistants.erase_deleted, time.time() + 1)
+    await store.write(chats.erase, [chat])
+    for noun in (shares.NOUN, assistants.NOUN):
+        assert await store.read(grants.all_of, noun) == []
+    with pytest.raises(NotFound):
+        await store.write(assistants.restore, "ada", made.id)
+    with pytest.raises(NotFound):
+        await store.read(links.opened, "h" * 64)
