@@ -100,5 +100,6 @@ export function addBar(code) {
   const box = document.createElement("div");
   box.className = "lw-code";
   code.parentElement.replaceWith(box);
+  code.parentElement.tabIndex = 0; // for the keys that scroll it
   box.append(bar, code.parentElement);
 }

@@ -124,6 +124,7 @@ export function render(tokens, finished) {
   for (const table of box.querySelectorAll("table")) {
     const scroller = document.createElement("div");
     scroller.className = "lw-table";
+    scroller.tabIndex = 0;
     table.replaceWith(scroller);
     scroller.append(table);
   }

@@ -158,7 +158,7 @@ function Rows({ models, provider, page }) {
               <th scope="col" class="lw-cell-number" title={t("price_unit")}>
                 {t("price_output")}
               </th>
-              <th class="lw-cell-actions" />
+              <td class="lw-cell-actions" />
             </tr>
           </thead>
           <tbody>

@@ -127,7 +127,7 @@ function Row({ row, by, currencies, hasUnpriced }) {
 function Table({ usage, sums, currencies }) {
   const hasUnpriced = sums.unpriced_calls > 0;
   return (
-    <div class="lw-table-box">
+    <section class="lw-table-box" aria-label={t(`of_${usage.by}`)} tabIndex={0}>
       <table class="lw-table lw-usage-table">
         <thead>
           <tr>
@@ -159,7 +159,7 @@ function Table({ usage, sums, currencies }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   );
 }
 
@@ -171,7 +171,7 @@ function Report({ usage, theme }) {
         <Figures sums={sums} currencies={currencies} />
         <UsagePlot usage={usage} currencies={currencies} theme={theme} />
       </section>
-      <section class="lw-card lw-usage-rows" aria-label={t(`of_${usage.by}`)}>
+      <section class="lw-card lw-usage-rows">
         <Table usage={usage} sums={sums} currencies={currencies} />
       </section>
     </>
