@@ -25,7 +25,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from . import words
+from .speaking import choose_language, language_of
 
 LOG = logging.getLogger("llmws.hub")
 _HERE = Path(__file__).parent
@@ -87,13 +87,13 @@ class PageHandler(JupyterHandler):
 
     def show(self, template: str, **values: Any) -> None:
         """Answer with a page."""
-        language = words.language(self.request.headers.get("Accept-Language", ""))
+        language = language_of(self)
         nonce = base64.b64encode(secrets.token_bytes(16)).decode()
         self.set_header("Content-Security-Policy", "; ".join([*_POLICY, f"style-src 'nonce-{nonce}'"]))
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         say = {"language": language, "say": lambda sentence: _say(language, sentence)}
-        look = {"style": _style(), "nonce": nonce}
+        look = {"style": _style(), "nonce": nonce, "here": self.request.uri}
         self.finish(_environment().get_template(template).render(**say, **look, base_url=self.base_url, **values))
 
     def write_error(self, status_code: int, **more: Any) -> None:
@@ -110,11 +110,19 @@ class LandingHandler(PageHandler):
 
     @web.authenticated
     def get(self) -> None:
-        language = words.language(self.request.headers.get("Accept-Language", ""))
+        language = language_of(self)
         # Only what was asked for by a page that has it may end a kernel; this is the first page that sets it.
         _ = self.xsrf_token
         sign_out = url_path_join(self.base_url, "logout")
         self.show("landing.html", cards=cards(self._folder, language), name=self.current_user.name, sign_out=sign_out)
+
+
+class LanguageHandler(PageHandler):
+    """Where a language is chosen; it leads back."""
+
+    @web.authenticated
+    def get(self) -> None:
+        choose_language(self, self.base_url)
 
 
 class NotFoundHandler(PageHandler):

@@ -48,7 +48,7 @@ from ..shipped import shipped
 from . import door
 from .guard import LAST_REQUEST, guard, guarded
 from .kernels import WatchedKernels
-from .landing import LandingHandler, NotFoundHandler, PageHandler, cards, is_dashboard, without_card
+from .landing import LandingHandler, LanguageHandler, NotFoundHandler, PageHandler, cards, is_dashboard, without_card
 from .sockets import KernelSocket
 
 # Pages that one person may have open at once; a kernel that waits, preheated, for the next page is not counted.
@@ -159,6 +159,7 @@ class LockedDashboards(Voila):
         pages = Pages(folder, self.kernel_manager)
         routes: list[tuple[Any, ...]] = [
             (self.server_url, LandingHandler, {"folder": folder}),
+            (self._at("/language"), LanguageHandler),
             *door.handlers(self.server_url, Settings.from_environment()),
         ]
         for pattern, handler, *more in super().init_handlers():

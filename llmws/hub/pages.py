@@ -18,6 +18,7 @@ from tornado import web
 
 from . import words
 from .roles import ADMINS, GROUPS
+from .speaking import choose_language, language_of
 
 _HERE = Path(__file__).parent
 TEMPLATES = _HERE / "templates"
@@ -29,11 +30,11 @@ class Spoken(BaseHandler):
 
     @cached_property
     def language(self) -> str:
-        return words.language(self.request.headers.get("Accept-Language", ""))
+        return language_of(self)
 
     @property
     def template_namespace(self) -> dict[str, Any]:
-        return super().template_namespace | _said_in(self.language)
+        return super().template_namespace | _said_in(self.language) | {"here": self.request.uri}
 
 
 class Page(Spoken):
@@ -83,6 +84,13 @@ class HomePage(Page, HomeHandler):
     """The hub's home page, likewise."""
 
 
+class LanguagePage(NavigatedPage):
+    """Where a language is chosen; it leads back."""
+
+    def get(self) -> None:
+        choose_language(self, self.hub.base_url)
+
+
 class SpawnPendingPage(Spoken, SpawnPendingHandler):
     """The page that waits for a server, likewise."""
 
@@ -100,6 +108,7 @@ def handlers() -> list[tuple[Any, ...]]:
     """The routes of look and language."""
     return [
         (r"/look/(.*)", CacheControlStaticFilesHandler, {"path": str(_STATIC)}),
+        (r"/language", LanguagePage),
         (r"/home", HomePage),
         (r"/spawn", SpawnPage),
         (r"/spawn/([^/]+)", SpawnPage),

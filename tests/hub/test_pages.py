@@ -8,9 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+from playwright.sync_api import Browser, expect
 
-from llmws.hub import pages, words
+from llmws.hub import pages, speaking, words
+from tests.ui.conftest import chromium as chromium  # one way to find a browser
+from tests.ui.test_look_browser import AXE, SERIOUS, WIDTHS
+
+from .running import PASSWORD, RunningHub
 
 ROOT = Path(__file__).parents[2]
 HUB = ROOT / "llmws" / "hub"
@@ -82,3 +88,59 @@ def test_a_style_asks_nobody(style: Path) -> None:
 )
 def test_the_language_is_the_browsers(accepted: str, language: str) -> None:
     assert words.language(accepted) == language
+
+
+@pytest.mark.parametrize(
+    ("way", "is_below"),
+    [("/hub/home", True), ("/hub/login?next=%2Fhub%2F", True), ("/user/x/", False), ("https://foreign.example/", False)]
+    + [(trick, False) for trick in ("", "//foreign.example/", "/\\foreign.example/", "/hub/\n/x", "hub/")],
+)
+def test_who_chose_a_language_is_led_back_to_a_page_of_ours_only(way: str, is_below: bool) -> None:
+    assert speaking._is_below(way, "/hub/") == is_below
+    assert not speaking._is_below("//foreign.example/", "/")
+
+
+def test_a_language_that_was_chosen_stays(hub: RunningHub) -> None:
+    with httpx.Client(base_url=hub.url, timeout=60, trust_env=False, headers={"Accept-Language": "en"}) as browser:
+        page = browser.get("/hub/signup?a=b").text
+        assert '<html lang="en">' in page
+        link = re.search(r'class="hub-language" lang="zh-CN" href="([^"]+)">中文<', page)
+        assert link
+        done = browser.get(link[1].replace("&amp;", "&"))
+        assert (done.status_code, done.headers["location"]) == (302, "/hub/signup?a=b")
+        chosen = browser.get("/hub/signup").text
+        assert '<html lang="zh-CN">' in chosen
+        assert ">English<" in chosen
+        done = browser.get("/hub/language", params={"to": "fr", "next": "https://foreign.example/"})
+        assert done.headers["location"] == "/hub/"
+        assert "set-cookie" not in done.headers
+
+
+def test_axe_finds_nothing_serious_on_the_hubs_pages(chromium: Browser, hub: RunningHub) -> None:
+    context = chromium.new_context(bypass_csp=True, locale="en-US")
+    page, asked, faults = context.new_page(), [], []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def judge(path: str) -> None:
+        """In both themes and languages, wide and narrow."""
+        for scheme, width, language in (("light", "wide", "en"), ("dark", "narrow", "zh")):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": WIDTHS[width], "height": 844})
+            page.goto(f"{hub.url}/hub/language?to={language}&next={path}")
+            page.evaluate(AXE.read_text(encoding="utf-8"))
+            found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+            faults.extend(f"{path} {scheme} {fault['id']}" for fault in found if fault["impact"] in SERIOUS)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} {width}"
+
+    for path in ("/hub/login", "/hub/signup", "/hub/first?code=none"):
+        judge(path)
+    page.goto(f"{hub.url}/hub/language?to=en&next=/hub/login%3Fnext%3D/hub/home")
+    page.fill("[name=username]", "ann")
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    expect(page.get_by_role("link", name="Sign out")).to_be_visible(timeout=60_000)
+    for path in ("/hub/home", "/hub/accounts", "/hub/password", "/hub/nothing"):
+        judge(path)
+    context.close()
+    assert faults == []
+    assert [url for url in asked if not url.startswith((hub.url, "data:"))] == []

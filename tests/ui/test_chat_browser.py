@@ -572,4 +572,4 @@ def test_the_dashboard_needs_no_other_host_and_allows_none(dashboard: ChatPage) 
     blocked = chat.page.evaluate("fetch('https://foreign.example/').then(() => false, () => true)")
     assert blocked
     policy = chat.page.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content") or ""
-    assert "default-src 'self'" in policy
+    assert "default-src 'none'; script-src 'self' blob:;" in policy

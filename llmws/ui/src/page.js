@@ -172,3 +172,17 @@ export function remember(storage, key, value) {
     // A page that cannot remember works all the same.
   }
 }
+
+// Read and written by the hub's pages as well (hub/speaking.py), and by the dashboards' template.
+const LANGUAGE = "llmws-language";
+const YEAR_S = 31_536_000;
+
+/** "en" or "zh" where somebody chose it in this browser, on whatever page; else null. */
+export function chosenLanguage() {
+  return new RegExp(`(?:^|;\\s*)${LANGUAGE}=(en|zh)\\b`).exec(document.cookie)?.[1] ?? null;
+}
+
+export function chooseLanguage(chosen) {
+  // biome-ignore lint/suspicious/noDocumentCookie: the cookie store exists on secure origins only, a hub on plain http is none
+  document.cookie = `${LANGUAGE}=${chosen}; path=/; max-age=${YEAR_S}; samesite=lax`;
+}

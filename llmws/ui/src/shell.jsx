@@ -4,7 +4,7 @@ import { render } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { home, reopenWhenGone } from "./dashboard.js";
 import { Icon, IconButton } from "./icons.jsx";
-import { followTheme, recall, remember } from "./page.js";
+import { chooseLanguage, chosenLanguage, followTheme } from "./page.js";
 import { Popover } from "./popover.jsx";
 import { language, pickLanguage, t } from "./strings.js";
 
@@ -132,7 +132,7 @@ export function mount(State, Page) {
       root.className = "lw";
       root.dataset.host = document.body.dataset.voila ? "voila" : "lab";
       el.append(root);
-      language.value = pickLanguage(model.get("language"), recall(localStorage, "llmws.language"));
+      language.value = pickLanguage(model.get("language"), chosenLanguage());
       const { theme, close: forgetTheme } = followTheme(model);
       const stopDressing = effect(() => {
         root.dataset.theme = theme.value;
@@ -142,7 +142,7 @@ export function mount(State, Page) {
       const stopLooking = reopenWhenGone();
       const onLanguage = () => {
         language.value = language.value === "zh" ? "en" : "zh";
-        remember(localStorage, "llmws.language", language.value);
+        chooseLanguage(language.value);
       };
       render(<Page page={page} theme={theme} onLanguage={onLanguage} />, root);
       return () => {
