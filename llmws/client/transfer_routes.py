@@ -38,11 +38,11 @@ class TransferRoutes:
         return await self._request("GET", f"/api/imports/{segment(import_id)}")
 
     async def import_records(
-        self: Requests, import_id: str, limit: int = 100, cursor: str | None = None
+        self: Requests, import_id: str, limit: int = 100, cursor: str | None = None, outcome: str | None = None
     ) -> dict[str, Any]:
         """GET /api/imports/{id}/records: a page of what became of each conversation, in the order of the file."""
-        path = f"/api/imports/{segment(import_id)}/records"
-        return await self._request("GET", path, params={"limit": limit, "cursor": cursor})
+        params = {"limit": limit, "cursor": cursor, "outcome": outcome}
+        return await self._request("GET", f"/api/imports/{segment(import_id)}/records", params=params)
 
     async def cancel_import(self: Requests, import_id: str) -> None:
         """DELETE /api/imports/{id}: end it; what it brought stays."""

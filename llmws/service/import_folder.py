@@ -110,16 +110,21 @@ class ImportFolder:
         self.counts[line.outcome] += 1
         self.reported += 1
 
-    def lines(self, after: int = 0, limit: int | None = None) -> Iterator[dict[str, Any]]:
-        """The report, from its `after`-th line on."""
-        if not self._report.exists():
-            return
-        with self._report.open(encoding="utf-8") as file:
-            for index, text in enumerate(file):
-                if limit is not None and index >= after + limit:
-                    return
-                if index >= after:
-                    yield json.loads(text)
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The report."""
+        if self._report.exists():
+            with self._report.open(encoding="utf-8") as file:
+                yield from map(json.loads, file)
+
+    def page(self, after: int, limit: int, outcome: Outcome | None = None) -> tuple[list[dict[str, Any]], int | None]:
+        """Lines of the report past its `after`-th, of one outcome or of all, and after which the next page begins."""
+        found: list[dict[str, Any]] = []
+        for number, line in enumerate(self.lines(), 1):
+            if number > after and outcome in (None, line["outcome"]):
+                if len(found) == limit:
+                    return found, number - 1
+                found.append(line)
+        return found, None
 
     def finish(self, kind: str, error: str | None = None) -> None:
         """Say how it ended, and let the file go: what it said is in the chats now."""

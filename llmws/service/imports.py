@@ -32,7 +32,7 @@ from .access import Chatter, Reader
 from .bodies import STRICT, Name
 from .here import CreatedId, here
 from .identity import Person
-from .import_folder import About, ImportFolder, Line
+from .import_folder import About, ImportFolder, Line, Outcome
 from .tickets import Ticketed
 
 LOG = logging.getLogger("llmws.service")
@@ -303,13 +303,17 @@ async def show(id: str, person: Reader, imports: TheImports) -> dict[str, Any]:
 
 @router.get("/api/imports/{id}/records")
 async def list_records(
-    id: str, person: Reader, imports: TheImports, limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100, cursor: Offset = 0
+    id: str,
+    person: Reader,
+    imports: TheImports,
+    limit: Annotated[int, Query(ge=1, le=_PAGE)] = 100,
+    cursor: Offset = 0,
+    outcome: Outcome | None = None,
 ) -> dict[str, Any]:
     """What became of each conversation, in the order of the file."""
     found = imports.get(person.name, id)
-    items = await asyncio.to_thread(lambda: list(found.lines(cursor, limit)))
-    following = cursor + len(items)
-    return {"items": items, "next_cursor": str(following) if following < found.reported else None}
+    items, following = await asyncio.to_thread(found.page, cursor, limit, outcome)
+    return {"items": items, "next_cursor": None if following is None else str(following)}
 
 
 @router.post("/api/imports/{id}/content", openapi_extra=_RAW)

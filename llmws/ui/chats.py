@@ -23,6 +23,7 @@ from .page import STATIC, Page, intent
 from .sharing import Sharing
 from .streams import Streams
 from .tools import Tools
+from .transfer import Transfer
 from .typesetting import Typesetting
 
 # A page of messages that a browser gets at once, and one that `messages` reads at once.
@@ -30,7 +31,7 @@ _SHOWN, _READ = 60, 200
 _PULSE_LIMIT_S = 2.5
 
 
-class Chat(AsCode, Inputs, Tools, Sharing, Typesetting, Page):
+class Chat(AsCode, Inputs, Tools, Sharing, Transfer, Typesetting, Page):
     """The chat page: talk with the models of the workspace; conversations are kept.
 
     Args:
@@ -181,14 +182,6 @@ class Chat(AsCode, Inputs, Tools, Sharing, Typesetting, Page):
     @intent
     async def stop(self, view: str, *, generation: str) -> None:
         await self._api.cancel(generation)
-
-    @intent
-    async def download(self, view: str, *, id: str, format: str) -> dict[str, Any]:
-        """The path, below the door, of a conversation as a file; its ticket lives for minutes."""
-        if format not in ("markdown", "json"):
-            raise InvalidRequest(f"There is no format {format!r}.", remedy="Choose markdown or json.")
-        ticket = await self._api.ticket("download", f"chats/{id}")
-        return {"path": f"{ticket['path']}&format={format}"}
 
     # What they have in common
 

@@ -17,7 +17,7 @@ from llmws.recipe import PRESETS, Recipe
 ROOT = Path(__file__).parents[2]
 UI = ROOT / "llmws" / "ui"
 SOURCES = sorted((UI / "src").iterdir())
-CATALOGUES = ("chat-strings.js", "provider-strings.js", "sharing-strings.js", "strings.js")
+CATALOGUES = tuple(path.name for path in SOURCES if path.name.endswith("strings.js"))
 
 
 # KiB that a page may weigh; what makes one heavier is worth it, or is left out.

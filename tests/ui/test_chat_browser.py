@@ -325,8 +325,9 @@ def test_a_chat_is_downloaded_through_the_door(chat: ChatPage) -> None:
     chat.ask("Keep this **text**")
     chat.finished()
     chat.page.get_by_role("button", name="Conversation menu").click()
+    chat.page.get_by_role("menuitem", name="Export").click()
     with chat.page.expect_download() as download:
-        chat.page.get_by_role("menuitem", name="Download as Markdown").click()
+        chat.page.get_by_role("button", name="Markdown").click()
     assert download.value.suggested_filename.endswith(".md")
     assert "Keep this **text**" in download.value.path().read_text()
 

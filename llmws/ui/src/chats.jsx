@@ -12,6 +12,7 @@ import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { onShortcut, Shortcuts } from "./shortcuts.jsx";
 import { Sidebar, TitleInput } from "./sidebar.jsx";
 import { Stream } from "./stream.jsx";
+import { TransferSheets, transferItems } from "./transfer.jsx";
 import "./chats.css";
 
 function Header({ page, drawer, onLanguage }) {
@@ -49,8 +50,7 @@ function Header({ page, drawer, onLanguage }) {
           chat && ["pencil", t("rename"), () => page.library.startRenaming(chat, true)],
           shareItem(page),
           !reading && assistantItem(page),
-          chat && ["download", t("download_markdown"), () => page.download("markdown")],
-          chat && ["code", t("download_json"), () => page.download("json")],
+          ...transferItems(page),
           chat && ["trash", t("delete"), () => page.library.remove(chat)],
           ["terminal", t("as_code"), () => open("code")],
           ["keyboard", t("shortcuts"), () => open("shortcuts")],
@@ -129,6 +129,7 @@ function Page({ page, onLanguage }) {
       <AssistantDialog page={page} />
       {page.sheet.value === "shortcuts" && <Shortcuts onClose={closeSheet} />}
       {page.sheet.value === "code" && <AsCode page={page} onClose={closeSheet} />}
+      <TransferSheets page={page} />
     </div>
   );
 }

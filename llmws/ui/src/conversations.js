@@ -11,9 +11,10 @@ import { findNotebook } from "./insert-cell.js";
 import { Library } from "./library.js";
 import { typesetWith } from "./math.js";
 import { fold, textOf } from "./messages.js";
-import { copyText, randomId, recall, remember, saveFile } from "./page.js";
+import { copyText, randomId, recall, remember } from "./page.js";
 import { Reader } from "./reader.js";
 import { Sharing } from "./sharing.js";
+import { Transfer } from "./transfer.js";
 
 /** How many older messages are read at once on the way to one of them. */
 const AT_ONCE = 200;
@@ -31,6 +32,7 @@ export class Conversations extends Attached {
   library = new Library(this);
   reader = new Reader();
   sharing = new Sharing(this);
+  transfer = new Transfer(this);
   models = signal([]);
   /** The chat that is shown; null is a new one that has not been sent. */
   open = signal(null);
@@ -288,10 +290,6 @@ export class Conversations extends Attached {
     this.know({ ...chat, ...values });
     const done = await this.attempt("change", { id: chat.id, ...values }, (changed) => this.know(changed));
     if (!done) this.know(chat);
-  }
-
-  async download(format) {
-    await this.attempt("download", { id: this.open.value.id, format }, ({ path }) => saveFile(path));
   }
 
   // What comes in

@@ -132,10 +132,15 @@ export function baseUrl() {
   return url.endsWith("/") ? url : `${url}/`;
 }
 
-/** Let the browser save what `path` serves, below the door or, with a slash, on a hub's; the page stays where it is. */
+/** The address of what stands below the door or, with a slash, below a hub's. */
+export function doorUrl(path) {
+  return path.startsWith("/") ? path : `${baseUrl()}llmws/${path}`;
+}
+
+/** Let the browser save what `path` serves below the door; the page stays where it is. */
 export function saveFile(path) {
   const link = document.createElement("a");
-  link.href = path.startsWith("/") ? path : `${baseUrl()}llmws/${path}`;
+  link.href = doorUrl(path);
   link.download = "";
   document.body.append(link);
   link.click();

@@ -52,8 +52,6 @@ export const catalogue = {
   dataset_sample: ["sample", "示例"],
   delete: ["Delete", "删除"],
   deleted: ["“{title}” deleted", "已删除“{title}”"],
-  download_json: ["Download as JSON", "下载为 JSON"],
-  download_markdown: ["Download as Markdown", "下载为 Markdown"],
   earlier: ["Show earlier messages", "显示更早的消息"],
   empty_title: ["What are you working on?", "今天想做点什么？"],
   environment_failed: ["The training environment could not be installed", "训练环境安装失败"],
