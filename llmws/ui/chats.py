@@ -24,6 +24,7 @@ from .sharing import Sharing
 from .streams import Streams
 from .tools import Tools
 from .transfer import Transfer
+from .turns import Turns
 from .typesetting import Typesetting
 
 # A page of messages that a browser gets at once, and one that `messages` reads at once.
@@ -31,7 +32,7 @@ _SHOWN, _READ = 60, 200
 _PULSE_LIMIT_S = 2.5
 
 
-class Chat(AsCode, Inputs, Tools, Sharing, Transfer, Typesetting, Page):
+class Chat(AsCode, Inputs, Tools, Turns, Sharing, Transfer, Typesetting, Page):
     """The chat page: talk with the models of the workspace; conversations are kept.
 
     Args:
@@ -184,14 +185,6 @@ class Chat(AsCode, Inputs, Tools, Sharing, Transfer, Typesetting, Page):
         await self._api.cancel(generation)
 
     # What they have in common
-
-    async def _begun(self, view: str | None, chat: str, sent: dict[str, Any]) -> dict[str, Any]:
-        known = await self._api.chat(chat)
-        self.chat_id = chat
-        self._streams.follow(sent["generation"]["id"])
-        told = {"chat": known, "items": [sent["message"], self._with_stream(sent["answer"])]}
-        self.tell("appended", view, **told)
-        return told
 
     def _share(self, view: str, chat: dict[str, Any]) -> dict[str, Any]:
         self.tell("chat", view, chat=chat)

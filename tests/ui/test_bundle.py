@@ -21,7 +21,7 @@ CATALOGUES = tuple(path.name for path in SOURCES if path.name.endswith("strings.
 
 
 # KiB that a page may weigh; what makes one heavier is worth it, or is left out.
-LARGEST = {"chats.js": 300, "compare.js": 225, "finetune.js": 125, "providers.js": 155}
+LARGEST = {"chats.js": 315, "compare.js": 235, "finetune.js": 125, "providers.js": 155}
 
 
 def node() -> str:

@@ -1,12 +1,13 @@
 /** One message of the stream: what a person asked, or an answer with its reasoning, figures and what went wrong. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { count, exactTime, money, seconds, speed, tokensPerSecond } from "./format.js";
-import { Icon, IconButton } from "./icons.jsx";
+import { Figures } from "./figures.jsx";
+import { exactTime, seconds } from "./format.js";
+import { Icon } from "./icons.jsx";
 import { MarkdownView } from "./markdown-view.js";
 import { textOf } from "./messages.js";
-import { copyText } from "./page.js";
 import { t } from "./strings.js";
+import { AnswerActions, AskedActions, EditBox, GoOn } from "./turn-actions.jsx";
 import "./answer.css";
 
 function Markdown({ text, finished }) {
@@ -62,56 +63,7 @@ function Reasoning({ text, thinking, lasted }) {
   );
 }
 
-function Figures({ message }) {
-  const { model, usage, timing, cost, currency } = message;
-  const rate = tokensPerSecond(message);
-  const estimate = usage?.source === "estimate";
-  const figures = [<span key="model">{model}</span>];
-  if (usage) {
-    const detail = t("figure_tokens_title", {
-      input: count(usage.input_tokens ?? 0),
-      output: count(usage.output_tokens ?? 0),
-    });
-    const tokens = t("figure_tokens", { n: `${estimate ? "≈" : ""}${count(usage.output_tokens ?? 0)}` });
-    figures.push(
-      <span key="tokens" title={estimate ? `${detail}\n${t("figure_estimate")}` : detail}>
-        {tokens}
-      </span>,
-    );
-  }
-  if (timing?.first_token_s != null)
-    figures.push(<span key="first">{t("figure_first", { s: seconds(timing.first_token_s) })}</span>);
-  if (rate) figures.push(<span key="speed">{t("figure_speed", { n: speed(rate) })}</span>);
-  if (cost != null && currency)
-    figures.push(<span key="cost">{`${estimate ? "≈" : ""}${money(cost, currency)}`}</span>);
-  else if (usage)
-    figures.push(
-      <span key="cost" title={t("figure_cost_title")}>
-        {t("figure_cost_none")}
-      </span>,
-    );
-  return <div class="lw-figures">{figures}</div>;
-}
-
-function CopyButton({ text }) {
-  const copied = useSignal(false);
-  const onClick = async () => {
-    await copyText(text());
-    copied.value = true;
-    setTimeout(() => {
-      copied.value = false;
-    }, 1500);
-  };
-  return (
-    <IconButton
-      name={copied.value ? "check" : "copy"}
-      label={t(copied.value ? "copied" : "copy_message")}
-      onClick={onClick}
-    />
-  );
-}
-
-function Failure({ error, onRetry }) {
+function Failure({ error, onRetry, children }) {
   return (
     <div class="lw-failure" role="alert">
       <Icon name="alert" />
@@ -124,6 +76,7 @@ function Failure({ error, onRetry }) {
           {t("retry")}
         </button>
       )}
+      {children}
     </div>
   );
 }
@@ -173,21 +126,21 @@ export function Answer({ row, page, last }) {
       {parts.map((part, index) => (
         <Part key={index} part={part} message={message} last={index === parts.length - 1} done={done} />
       ))}
-      {message.error && <Failure error={message.error} onRetry={page.retry && (() => page.retry(row))} />}
+      {message.error && (
+        <Failure error={message.error} onRetry={page.retry && (() => page.retry(row))}>
+          <GoOn row={row} page={page} last={last} />
+        </Failure>
+      )}
       {!message.error && unusual.includes(message.finish_reason) && (
         <p class="lw-note">
           {t(`finish_${message.finish_reason}`)}
-          {last && page.retry && message.finish_reason === "interrupted" && (
-            <button type="button" class="lw-link" onClick={() => page.retry(row)}>
-              {t("retry")}
-            </button>
-          )}
+          <GoOn row={row} page={page} last={last} />
         </p>
       )}
       {/* Its room is kept while the answer grows, so that nothing moves when the figures arrive. */}
       <footer>
         {done && <Figures message={message} />}
-        {done && textOf(message) && <CopyButton text={() => textOf(message)} />}
+        {done && <AnswerActions row={row} page={page} last={last} />}
       </footer>
     </article>
   );
@@ -198,9 +151,16 @@ export function Row({ row, page, last }) {
   if (message.role !== "user") return <Answer row={row} page={page} last={last} />;
   return (
     <article class="lw-asked" aria-label={t("you")}>
-      <div class="lw-bubble" title={exactTime(row.at)}>
-        {textOf(message)}
-      </div>
+      {page.turns?.editing.value?.row === row ? (
+        <EditBox page={page} />
+      ) : (
+        <>
+          <div class="lw-bubble" title={exactTime(row.at)}>
+            {textOf(message)}
+          </div>
+          <AskedActions row={row} page={page} />
+        </>
+      )}
     </article>
   );
 }

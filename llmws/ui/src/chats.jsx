@@ -6,6 +6,7 @@ import { AssistantDialog, assistantItem } from "./assistants.jsx";
 import { t } from "./chat-strings.js";
 import { Composer } from "./composer.jsx";
 import { Conversations } from "./conversations.js";
+import { Filling } from "./figures.jsx";
 import { IconButton } from "./icons.jsx";
 import { ShareDialog, SharedChat, SharedTitle, shareItem } from "./sharing.jsx";
 import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
@@ -13,6 +14,7 @@ import { onShortcut, Shortcuts } from "./shortcuts.jsx";
 import { Sidebar, TitleInput } from "./sidebar.jsx";
 import { Stream } from "./stream.jsx";
 import { TransferSheets, transferItems } from "./transfer.jsx";
+import { Elsewhere } from "./turn-actions.jsx";
 import "./chats.css";
 
 function Header({ page, drawer, onLanguage }) {
@@ -44,6 +46,7 @@ function Header({ page, drawer, onLanguage }) {
           {title}
         </h2>
       )}
+      <Filling page={page} />
       <Menu
         label={t("chat_actions")}
         items={[
@@ -122,6 +125,7 @@ function Page({ page, onLanguage }) {
         <Header page={page} drawer={drawer} onLanguage={onLanguage} />
         <Away page={page} />
         {reading ? <SharedChat page={page} /> : <Stream page={page} />}
+        {!reading && <Elsewhere page={page} />}
         <Toasts page={page} />
         {!reading && <Composer page={page} panel={panel} input={input} />}
       </main>

@@ -13,26 +13,20 @@ import { typesetWith } from "./math.js";
 import { fold, textOf } from "./messages.js";
 import { copyText, randomId, recall, remember } from "./page.js";
 import { Reader } from "./reader.js";
+import { isOpen, newRow } from "./rows.js";
 import { Sharing } from "./sharing.js";
 import { Transfer } from "./transfer.js";
+import { Turns } from "./turns.js";
 
 /** How many older messages are read at once on the way to one of them. */
 const AT_ONCE = 200;
-
-let rows = 0;
-
-/** A message on the page; without an id it has not reached the service yet, and `again` sends it anew. */
-function newRow({ id = null, generation_id = null, created_at = Date.now() / 1000, message }) {
-  return { key: ++rows, id, generation: generation_id, at: created_at, message: signal(message), again: null };
-}
-
-const isOpen = (row) => row?.message.value.role === "assistant" && !row.message.value.finish_reason;
 
 export class Conversations extends Attached {
   library = new Library(this);
   reader = new Reader();
   sharing = new Sharing(this);
   transfer = new Transfer(this);
+  turns = new Turns(this);
   models = signal([]);
   /** The chat that is shown; null is a new one that has not been sent. */
   open = signal(null);
@@ -44,7 +38,7 @@ export class Conversations extends Attached {
   /** What counts as one place: it changes when another conversation is shown. */
   place = signal(0);
 
-  running = computed(() => isOpen(this.rows.value.at(-1)));
+  running = computed(() => isOpen(this.rows.value.at(-1)) || this.turns.elsewhere.value !== null);
   modelId = computed(() => this.open.value?.model ?? this.draft.value.model);
   model = computed(() => this.models.value.find((model) => model.id === this.modelId.value) ?? null);
   settings = computed(() => this.open.value ?? this.draft.value);
@@ -61,6 +55,7 @@ export class Conversations extends Attached {
       },
       removed: ({ id }) => this.forget(id),
       appended: (message) => this.#append(message),
+      branched: ({ id }) => id === this.open.value?.id && this.again(),
     });
     // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed.
     this.#memory = `llmws.chat:${location.pathname}`;
@@ -81,7 +76,7 @@ export class Conversations extends Attached {
     this.models.value = models;
     this.library.refresh(chats);
     this.draft.value = { ...this.draft.value, model: this.#firstModel() };
-    if (chat) this.#snapshot(chat);
+    if (chat) this.take(chat);
     this.#readOthers();
   }
 
@@ -104,9 +99,11 @@ export class Conversations extends Attached {
     this.#readOthers();
     const chat = chats.items.find((one) => one.id === this.open.value?.id);
     if (!chat) return;
+    // Another notebook or dashboard said something in it.
+    const said = chat.updated_at > this.open.value.updated_at;
     this.open.value = chat;
     const unseen = chat.running && !this.rows.value.some((row) => row.generation === chat.running);
-    if (unseen) this.again();
+    if (said || unseen) this.again();
   }
 
   /** What others share; nobody waits for it, and the next pulse asks again. */
@@ -131,7 +128,7 @@ export class Conversations extends Attached {
   }
 
   /** Show a snapshot. Known messages stay the same row, so that nothing flickers; what could not be sent stays, too. */
-  #snapshot({ chat, messages, next_cursor }) {
+  take({ chat, messages, next_cursor }) {
     const known = new Map(this.rows.value.map((row) => [row.id, row]));
     const unsent = this.rows.value.filter((row) => !row.id);
     this.open.value = chat;
@@ -140,6 +137,7 @@ export class Conversations extends Attached {
       const row = known.get(item.id);
       if (!row) return newRow(item);
       row.message.value = item.message;
+      row.siblings.value = item.siblings;
       return row;
     });
     this.rows.value = [...stored, ...unsent];
@@ -151,7 +149,7 @@ export class Conversations extends Attached {
     const place = this.place.value;
     await this.attempt("show", { id }, (snapshot) => {
       this.comm.follow();
-      if (place === this.place.value && snapshot.chat) this.#snapshot(snapshot);
+      if (place === this.place.value && snapshot.chat) this.take(snapshot);
       this.loading.value = false;
     });
   }
@@ -218,18 +216,11 @@ export class Conversations extends Attached {
     const asked = newRow({ message: { role: "user", parts: [{ type: "text", text }] } });
     const answer = newRow({ message: { role: "assistant", model } });
     this.rows.value = [...this.rows.value, asked, answer];
-    const apply = ({ chat, items }) =>
-      batch(() => {
-        this.know(chat);
-        if (place !== this.place.value) return;
-        this.#arrived([asked, answer], items);
-        this.open.value = chat;
-        remember(sessionStorage, this.#memory, chat.id);
-        if (answer.stopped) this.stop();
-      });
+    this.turns.asked.value++;
     try {
       const begun = id ? {} : { parameters, system: system || (assistant && ""), assistant };
-      await this.comm.call("say", { chat: id, text, key, model, ...begun }, apply);
+      const values = { chat: id, text, key, model, ...begun };
+      await this.comm.call("say", values, (told) => this.begun(place, [asked, answer], told));
     } catch (error) {
       this.noticeAway(error);
       answer.again = () => {
@@ -240,29 +231,41 @@ export class Conversations extends Attached {
     }
   }
 
+  /** An answer that was asked for here begins, in the rows that were `sent`. */
+  begun(place, sent, { chat, items }) {
+    batch(() => {
+      this.know(chat);
+      if (place !== this.place.value) return;
+      this.#arrived(sent, items);
+      this.open.value = chat;
+      remember(sessionStorage, this.#memory, chat.id);
+      if (sent.at(-1).stopped) this.stop();
+    });
+  }
+
   /** What was shown before it was sent is in the store now, each of `sent` as the item of the same place. */
   #arrived(sent, items) {
     const stored = new Set(items.map((item) => item.id));
     // A snapshot may have brought them meanwhile.
     this.rows.value = this.rows.value.filter((row) => sent.includes(row) || !stored.has(row.id));
     sent.forEach((row, index) => {
-      const { id, generation_id: generation, created_at: at, message } = items[index];
+      const { id, generation_id: generation, created_at: at, siblings, message } = items[index];
       Object.assign(row, { id, generation, at });
       row.message.value = message;
+      row.siblings.value = siblings;
     });
   }
 
-  /** What was asked before `row`, asked again. */
+  /** An answer that failed, asked for again: of the model that is chosen now. */
   retry(row) {
     if (row.again) return row.again();
-    const before = this.rows.value.slice(0, this.rows.value.indexOf(row));
-    const asked = before.findLast((one) => one.message.value.role === "user");
-    if (asked) this.send(textOf(asked.message.value));
+    this.turns.regenerate(row, this.modelId.value);
   }
 
   stop() {
     const row = this.rows.value.at(-1);
-    if (row?.generation) this.attempt("stop", { generation: row.generation });
+    const generation = isOpen(row) ? row.generation : this.turns.elsewhere.value;
+    if (generation) this.attempt("stop", { generation });
     else if (row) row.stopped = true;
   }
 
@@ -306,20 +309,28 @@ export class Conversations extends Attached {
   }
 
   #ended(generation) {
-    const chat = this.library.chats.value.find((one) => one.running === generation);
+    const chat = [this.open.value, ...this.library.chats.value].find((one) => one?.running === generation);
+    this.turns.ended(generation);
     if (chat) this.know({ ...chat, running: null });
   }
 
+  /** Another tab asked. What it said goes below what it answers; what stood there is on another branch now. */
   #append({ chat, items }) {
     this.know(chat);
-    if (chat.id !== this.open.value?.id) return;
-    const known = new Set(this.rows.value.map((row) => row.id));
-    this.rows.value = [...this.rows.value, ...items.filter((item) => !known.has(item.id)).map(newRow)];
+    const rows = this.rows.value;
+    const known = new Set(rows.map((row) => row.id));
+    if (chat.id !== this.open.value?.id || items.every((item) => known.has(item.id))) return;
+    const [{ parent_id: parent }] = items;
+    if (parent && !known.has(parent)) return this.again();
+    const above = rows.slice(0, rows.findIndex((row) => row.id === parent) + 1);
+    this.rows.value = [...above, ...items.map(newRow), ...rows.filter((row) => !row.id)];
+    if (!parent) this.earlier.value = null;
   }
 
   /** Take in what is known of a chat now. */
   know(chat) {
     if (this.library.isGone(chat.id)) return;
+    this.turns.know(chat);
     if (this.open.value?.id === chat.id) this.open.value = chat;
     this.library.know(chat);
   }

@@ -1,5 +1,6 @@
 /** Inline icons: fonts lack them, and files would have to be loaded. They inherit colour and size of the text. */
 const paths = {
+  again: "M20 11a8 8 0 1 0-2.300 6.300M20 4.500V11h-6.500",
   alert: "M12 8v5m0 3.5v.1M10.3 4 2.6 17.5A2 2 0 0 0 4.3 20.5h15.4a2 2 0 0 0 1.7-3L13.7 4a2 2 0 0 0-3.4 0Z",
   arrow_down: "M12 5v14m-6-6 6 6 6-6",
   arrow_up: "M12 19V5m-6 6 6-6 6 6",
@@ -14,6 +15,7 @@ const paths = {
   code: "m8 7-5 5 5 5m8-10 5 5-5 5",
   copy: "M9 9h9a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H9a2 2 0 0 1-2-2v-8a2 2 0 0 1 2-2Zm6-3V5a2 2 0 0 0-2-2H5a2 2 0 0 0-2 2v8a2 2 0 0 0 2 2",
   download: "M12 4v11m-5-4.5 5 5 5-5M5 20h14",
+  forward: "m9 5 7 7-7 7",
   globe: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18ZM3.5 12h17M12 3c5 5.5 5 12.5 0 18M12 3c-5 5.5-5 12.5 0 18",
   hide: "M4 4l16 16M10 6.200A9.500 9.500 0 0 1 12 6c5 0 8.300 4.200 9 6a12 12 0 0 1-2.600 3.600M6.600 7.700A12 12 0 0 0 3 12c.7 1.800 4 6 9 6a9.600 9.600 0 0 0 4.200-1",
   home: "M4 11 12 4l8 7v8a1 1 0 0 1-1 1h-4.500v-6h-5v6H5a1 1 0 0 1-1-1Z",

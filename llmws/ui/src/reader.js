@@ -119,6 +119,12 @@ export class Reader {
     this.#moved = true;
   }
 
+  /** Let `element`, in a row that was just drawn, stand at `top` of the window. */
+  keep(element, top) {
+    this.#stuck = false;
+    this.#box.scrollTop += element.getBoundingClientRect().top - top;
+  }
+
   // Messages
 
   #messages() {

@@ -159,8 +159,7 @@ export function Stream({ page }) {
   const inner = useRef();
   useLayoutEffect(() => reader.attach(box.current, inner.current), []);
   // Whoever asks or opens wants to see the end.
-  const asked = useComputed(() => page.rows.value.at(-2)?.key);
-  useLayoutEffect(() => reader.toEnd(), [asked.value, page.place.value]);
+  useLayoutEffect(() => reader.toEnd(), [page.turns.asked.value, page.place.value]);
   const empty = useComputed(() => !page.rows.value.length);
   return (
     <div class="lw-stream">

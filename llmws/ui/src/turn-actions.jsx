@@ -1,0 +1,240 @@
+/** What can be done with a message that stands there: copied, edited, asked for again, continued, and its versions. */
+import { useSignal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { Model } from "./composer.jsx";
+import { IconButton } from "./icons.jsx";
+import { textOf } from "./messages.js";
+import { copyText } from "./page.js";
+import { Popover } from "./popover.jsx";
+import { t } from "./turn-strings.js";
+import "./turns.css";
+
+const COPIED_MS = 1_500;
+/** How an answer ends of which there may be more. */
+const CUT_OFF = ["length", "cancelled", "interrupted", "error"];
+
+/** Whether the service has the message: only then can anything be done about it. */
+const isKept = (row) => row.siblings.value.length > 0;
+
+export function CopyButton({ label, text }) {
+  const copied = useSignal(false);
+  const onClick = async () => {
+    await copyText(text());
+    copied.value = true;
+    setTimeout(() => {
+      copied.value = false;
+    }, COPIED_MS);
+  };
+  return (
+    <IconButton name={copied.value ? "check" : "copy"} label={copied.value ? t("copied") : label} onClick={onClick} />
+  );
+}
+
+/** ‹ 2/3 › between the versions of a message. The arrow that is pressed stays under the pointer, and keeps the focus. */
+function Versions({ row, page }) {
+  const box = useRef();
+  const ids = row.siblings?.value ?? [];
+  useLayoutEffect(() => {
+    const { arrow } = page.turns;
+    if (arrow?.id !== row.id || !box.current) return;
+    page.turns.arrow = null;
+    const button = box.current.querySelector(`[data-step="${arrow.step}"]`);
+    page.reader.keep(button, arrow.top);
+    button.focus({ preventScroll: true });
+  }, []);
+  if (ids.length < 2) return null;
+  const at = ids.indexOf(row.id);
+  const arrow = (step, name, label) => (
+    <IconButton
+      name={name}
+      label={t(label)}
+      data-step={step}
+      // Not `disabled`, which would lose the focus.
+      aria-disabled={!ids[at + step]}
+      onClick={({ currentTarget }) => page.turns.go(row, step, currentTarget.getBoundingClientRect().top)}
+    />
+  );
+  return (
+    <fieldset class="lw-versions" aria-label={t("versions", { n: at + 1, count: ids.length })} ref={box}>
+      {arrow(-1, "back", "version_before")}
+      <span aria-hidden="true">{`${at + 1}/${ids.length}`}</span>
+      {arrow(1, "forward", "version_after")}
+    </fieldset>
+  );
+}
+
+/** The models that an answer can be asked of again. */
+function OtherModel({ row, page, busy }) {
+  const open = useSignal(false);
+  const close = () => {
+    open.value = false;
+  };
+  const onPick = (id) => {
+    close();
+    page.turns.regenerate(row, id);
+  };
+  return (
+    <div class="lw-menu lw-models">
+      <IconButton
+        name="chevron"
+        label={t("ask_other")}
+        aria-haspopup="dialog"
+        aria-expanded={open.value}
+        disabled={busy}
+        onClick={() => {
+          open.value = !open.value;
+        }}
+      />
+      {open.value && (
+        <Popover label={t("ask_other")} onClose={close}>
+          <div class="lw-options" role="listbox" aria-label={t("model_pick")}>
+            {page.models.value.map((model) => (
+              <Model key={model.id} model={model} chosen={model.id === row.message.value.model} onPick={onPick} />
+            ))}
+          </div>
+        </Popover>
+      )}
+    </div>
+  );
+}
+
+/** Below an answer that has ended; a page without branches only copies. */
+export function AnswerActions({ row, page, last }) {
+  const message = row.message.value;
+  const busy = page.turns && page.running.value;
+  return (
+    <>
+      {page.turns && <Versions row={row} page={page} />}
+      <div class="lw-turn" data-last={last}>
+        {textOf(message) && <CopyButton label={t("copy_message")} text={() => textOf(row.message.value)} />}
+        {page.turns && isKept(row) && (
+          <>
+            <IconButton
+              name="again"
+              label={t("ask_again", { model: message.model })}
+              disabled={busy}
+              onClick={() => page.turns.regenerate(row)}
+            />
+            <OtherModel row={row} page={page} busy={busy} />
+          </>
+        )}
+      </div>
+    </>
+  );
+}
+
+/** Of an answer that was cut off there may be more. */
+export function GoOn({ row, page, last }) {
+  const message = row.message.value;
+  if (!page.turns || !last || !isKept(row) || !CUT_OFF.includes(message.finish_reason) || !textOf(message)) return null;
+  return (
+    <button type="button" class="lw-link" disabled={page.running.value} onClick={() => page.turns.resume(row)}>
+      {t("go_on")}
+    </button>
+  );
+}
+
+/** Below what a person said. */
+export function AskedActions({ row, page }) {
+  if (!page.turns) return null;
+  return (
+    <footer>
+      <div class="lw-turn">
+        <CopyButton label={t("copy")} text={() => textOf(row.message.value)} />
+        {isKept(row) && (
+          <IconButton
+            name="pencil"
+            label={t("edit_message")}
+            data-edit
+            disabled={page.running.value}
+            onClick={() => {
+              page.turns.editing.value = { row, text: textOf(row.message.value) };
+            }}
+          />
+        )}
+      </div>
+      <Versions row={row} page={page} />
+    </footer>
+  );
+}
+
+/** A message in the hands of who said it. Enter says it anew, Shift and Enter make a line, Escape lets it be. */
+export function EditBox({ page }) {
+  const input = useRef();
+  const { row, text } = page.turns.editing.value;
+  const wanted = text.trim();
+  useLayoutEffect(() => {
+    input.current.focus();
+    input.current.setSelectionRange(text.length, text.length);
+  }, []);
+  useLayoutEffect(() => {
+    input.current.style.height = "auto";
+    input.current.style.height = `${input.current.scrollHeight}px`;
+  }, [text]);
+  /** Where the focus goes when the box does. */
+  const leave = (to) => {
+    const found = input.current.closest(to);
+    return () =>
+      requestAnimationFrame(() => (found.querySelector("[data-edit]") ?? found).focus({ preventScroll: true }));
+  };
+  const cancel = () => {
+    const focus = leave(".lw-asked");
+    page.turns.editing.value = null;
+    focus();
+  };
+  const send = () => {
+    if (!wanted || page.running.value) return;
+    const focus = leave(".lw-log");
+    page.turns.edit(row, wanted);
+    focus();
+  };
+  const onKeyDown = (event) => {
+    // 229 is what some input methods report while they compose.
+    if (event.isComposing || event.keyCode === 229) return event.stopPropagation();
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      cancel();
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      send();
+    }
+  };
+  return (
+    <div class="lw-edit">
+      <textarea
+        ref={input}
+        rows={1}
+        value={text}
+        aria-label={t("edit_hint")}
+        onInput={(event) => {
+          page.turns.editing.value = { row, text: event.currentTarget.value };
+        }}
+        onKeyDown={onKeyDown}
+      />
+      <div class="lw-edit-bar">
+        <small>{t("edit_keeps")}</small>
+        <button type="button" class="lw-button" onClick={cancel}>
+          {t("edit_cancel")}
+        </button>
+        <button type="button" class="lw-button lw-primary" disabled={!wanted || page.running.value} onClick={send}>
+          {t("edit_send")}
+        </button>
+      </div>
+    </div>
+  );
+}
+
+/** An answer that is written where nobody looks. */
+export function Elsewhere({ page }) {
+  const generation = page.turns.elsewhere.value;
+  if (!generation) return null;
+  return (
+    <div class="lw-banner" role="status">
+      <span class="lw-pulse" />
+      {t("elsewhere")}
+      <button type="button" class="lw-link" onClick={() => page.turns.showRunning()}>
+        {t("elsewhere_show")}
+      </button>
+    </div>
+  );
+}
