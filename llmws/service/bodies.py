@@ -14,8 +14,14 @@ from ..messages import Message, Parameters
 STRICT = ConfigDict(extra="forbid")
 
 
+# Of what is nested. Deeper than anybody means, and far less than what ends a parser.
+DEEPEST = 100
+
+
 def storable(value: Any) -> Any:
     """Refuse what JSON can say and a database or another program cannot take."""
+    if _is_deeper(value, DEEPEST):
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
@@ -23,6 +29,18 @@ def storable(value: Any) -> Any:
     except ValueError:
         raise ValueError("there is a number in it that is not finite") from None
     return value
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            below
+            for one in level
+            if isinstance(one, dict | list | tuple)
+            for below in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
 
 
 def _parameters(value: Any) -> Any:

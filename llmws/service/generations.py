@@ -21,7 +21,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field, with_config
 from sqlalchemy import Connection
 
-from ..errors import StoreError, Unavailable
+from ..errors import InvalidRequest, StoreError, Unavailable
 from ..messages import FinishReason, Message, Parameters, StreamEvent, Usage, assemble
 from ..providers.base import CompletionRequest
 from ..store import Store
@@ -294,9 +294,11 @@ def plan(
         goes_on: the last message is an answer that was cut off, and the model is asked for the rest of it.
 
     Raises:
-        InvalidRequest: the files in the last message are more than the model can read.
+        InvalidRequest: nothing was said, or the files in the last message are more than the model can read.
     """
     seen, unseen = attachments.visible(tool_calls.settled(messages), chosen.vision)
+    if not seen:
+        raise InvalidRequest("There is nothing to answer.", remedy="Say something; results belong to a call.")
     attachments.check_room(seen, model, chosen.context)
     offered, unoffered = tool_calls.offered(tools, chosen.tools)
     asked, told = history.going_on(seen, chosen.context) if goes_on else (seen, ())

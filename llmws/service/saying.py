@@ -32,7 +32,8 @@ class GivenPart:
     def _says_something(self) -> GivenPart:
         if self.type == "text" and not self.text:
             raise ValueError("there is no text in it")
-        if self.type != "text" and not isinstance(self.data.get("attachment"), str):
+        named = self.data.get("attachment")
+        if self.type != "text" and not (isinstance(named, str) and named):
             raise ValueError("it names no attachment")
         return self
 

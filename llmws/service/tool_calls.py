@@ -66,8 +66,8 @@ def check_results(path: Sequence[Message]) -> None:
         Conflict: the model did not make these calls, or the conversation has gone on.
         InvalidRequest: the model called functions too often in a row.
     """
-    asked = {part.data.get("id") for part in _calls(path[-2])} if len(path) > 1 and waits(path[-2]) else set()
-    told = [part.data["id"] for part in path[-1].parts]
+    asked = {_id(part) for part in _calls(path[-2])} if len(path) > 1 and waits(path[-2]) else set()
+    told = [_id(part) for part in path[-1].parts]
     if not asked or set(told) != asked or len(told) != len(asked):
         raise Conflict(
             "These are not the results of the calls that the conversation waits for.",
@@ -99,8 +99,8 @@ def settled(messages: Sequence[Message]) -> tuple[Message, ...]:
     open_calls: list[Part] = []
     for message in messages:
         if message.role == "tool":
-            known = {part.data.get("id"): part for part in message.parts}
-            parts = [known.get(call.data.get("id")) or _unrun(call) for call in open_calls]
+            known = {_id(part): part for part in message.parts}
+            parts = [known.get(_id(call)) or _unrun(call) for call in open_calls]
             message = replace(message, parts=tuple(parts))
         elif open_calls:
             told.append(Message("tool", tuple(map(_unrun, open_calls))))
@@ -128,8 +128,13 @@ def _calls(message: Message) -> list[Part]:
     return [part for part in message.parts if part.type == "tool_call"]
 
 
+def _id(part: Part) -> str:
+    # A file that was imported may say anything.
+    return str(part.data.get("id", ""))
+
+
 def _unrun(call: Part) -> Part:
-    return _result(call.data.get("id", ""), _NOT_RUN, error=True)
+    return _result(_id(call), _NOT_RUN, error=True)
 
 
 def _result(id: str, text: str, *, error: bool) -> Part:

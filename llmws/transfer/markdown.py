@@ -45,7 +45,7 @@ def arguments(part: Part) -> str:
     told = part.data.get("arguments", "")
     try:
         return json.dumps(json.loads(told) if isinstance(told, str) else told, ensure_ascii=False, indent=2)
-    except ValueError:
+    except (ValueError, RecursionError):
         return str(told)
 
 
