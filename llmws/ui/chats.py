@@ -186,6 +186,10 @@ class Chat(AsCode, Inputs, Tools, Turns, Sharing, Transfer, Typesetting, Page):
 
     # What they have in common
 
+    @property
+    def tools_in_code(self) -> list[str]:
+        return [tool.name for tool in self._toolbox.tools]
+
     def _share(self, view: str, chat: dict[str, Any]) -> dict[str, Any]:
         self.tell("chat", view, chat=chat)
         return chat
