@@ -144,7 +144,7 @@ def create_app(
     )
     state.limits = state.ledger.limits
     state.generations = generations.Generations(store, state.ledger)
-    state.imports = imports.Imports(settings.data / "imports", store)
+    state.imports = imports.Imports(settings.data / "imports", store, settings.attachments_mib << 20)
     state.titles = titles.Titles(settings, store, state.generations, state.ledger)
     state.erasing = Erasing(store, state.generations)
     state.tickets = tickets.Tickets.of(settings.data)

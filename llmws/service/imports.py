@@ -16,7 +16,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +32,7 @@ from .access import Chatter, Reader
 from .bodies import STRICT, Name
 from .here import CreatedId, here
 from .identity import Person
+from .import_attachments import Taken
 from .import_folder import About, ImportFolder, Line, Outcome
 from .tickets import Ticketed
 
@@ -54,10 +55,12 @@ class Imports:
 
     Args:
         root: the folder of their folders.
+        quota: how many bytes a person's attachments may have.
     """
 
-    def __init__(self, root: Path, store: Store) -> None:
+    def __init__(self, root: Path, store: Store, quota: int) -> None:
         self._root = root
+        self._quota = quota
         self._store = store
         self._folders: dict[str, ImportFolder] = {}
         self._read: dict[str, int] = {}
@@ -181,11 +184,15 @@ class Imports:
         skipped = found.reported
         pending: dict[str, Any] | None = None
         nodes: list[Told] = []
+        taken = Taken(self._store, found.about.owner, self._quota)
         async with contextlib.aclosing(_lines_of_child(found.upload)) as lines:
             async for told in lines:
                 if "read" in told:
                     read = self._read.get(found.about.id, 0) + told["read"]
                     self._read[found.about.id] = min(read, found.about.bytes)
+                elif "attachment" in told:
+                    if not skipped:
+                        await taken.add(told)
                 elif "chat" in told:
                     pending, nodes = told, []
                     kind = kind or told["kind"]
@@ -197,24 +204,30 @@ class Imports:
                     ended = True
                 elif skipped:
                     skipped -= 1
+                    taken.clear()
                 elif "refused" in told:
                     line = Line(told["place"], told["title"], "refused", reason=told["refused"])
                     await asyncio.to_thread(found.report, line)
+                    taken.clear()
                 elif pending is not None:
-                    await self._write(found, pending, nodes)
+                    await self._write(found, pending, nodes, taken)
+                    taken.clear()
         self._read.pop(found.about.id, None)
         if not ended:
             error = "Reading the file took more memory than an import may have, or was ended from outside."
         return kind, error
 
-    async def _write(self, found: ImportFolder, told: dict[str, Any], nodes: list[Told]) -> None:
+    async def _write(self, found: ImportFolder, told: dict[str, Any], nodes: list[Told], taken: Taken) -> None:
         """One conversation, as one transaction, and its line of the report."""
+        nodes = [replace(node, message=taken.named(node.message)) for node in nodes]
         about = {**told["chat"], "nodes": nodes, "tags": tuple(told["chat"]["tags"])}
         about["parameters"] = Parameters.from_dict(about["parameters"])
         place, title = told["place"], about["title"]
         try:
             put: Put = await self._store.write(kept.put, found.about.owner, Brought(**about))
             reason = "It had been deleted, and is back." if put.restored else ""
+            if put.added and taken.problem:
+                reason = f"{reason} Not all that was attached could be taken: {taken.problem}".strip()
             line = Line(place, title, put.state, put.chat_id, put.added, reason)
         except StoreError:
             raise

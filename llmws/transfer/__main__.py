@@ -4,6 +4,7 @@ The heavy and the dangerous part of an import happens here: in a process of its 
 memory, that opens nothing but the file. Lines, in this order, and a conversation's together:
 
     {"read": n}                            n more bytes of the file were read
+    {"attachment": id, "name": …, "data": …}   what the next conversation has attached, in base64
     {"chat": {…}, "kind": …, "place": n}   a conversation begins
     {"node": {…}}                          a message of it, parents first
     {"whole": n}                           that was all of it
@@ -14,24 +15,26 @@ memory, that opens nothing but the file. Lines, in this order, and a conversatio
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import os
 import resource
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import chatgpt, open_webui, own, records
-from .conversations import Conversation, Unreadable
+from .conversations import LARGEST_ATTACHMENT, Conversation, Unreadable
 from .reading import line
 
 # Address space, of which much is never used: what Python, the parser and a conversation take, several times over.
 MEMORY = 1 << 30
 LONGEST_MESSAGE = 4 << 20
 MOST_MESSAGES = 20_000
+_LONGEST_DATA = LARGEST_ATTACHMENT * 4 // 3 + 4
 _TOLD_EVERY = 1 << 20
 _KINDS = (("llmws", own), ("chatgpt", chatgpt), ("open_webui", open_webui))
 
@@ -45,21 +48,35 @@ def main(path: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     try:
-        for told in tell(Path(path)):
-            sys.stdout.buffer.write(json.dumps(told, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+        for told in tell(Path(path), _write):
+            _write(told)
             if "node" not in told:
                 sys.stdout.buffer.flush()
     except BrokenPipeError:  # the service has ended, and will begin anew
         os._exit(1)
 
 
-def tell(path: Path) -> Iterator[dict[str, Any]]:
-    """What is in the file, line by line."""
-    reading = _Progress()
+def _write(told: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(json.dumps(told, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+
+
+def tell(path: Path, attach: Callable[[dict[str, Any]], None] = lambda told: None) -> Iterator[dict[str, Any]]:
+    """What is in the file, line by line, but for attachments: those go to `attach` at once, and are never held."""
+    reading, assets = _Progress(), records.Assets()
+
+    def spill(where: tuple[str, ...], beside: Mapping[str, Any], text: str) -> str:
+        found = own.attachment(where, beside, text) or open_webui.attachment(where, beside, text)
+        if found is None:
+            return text
+        known_as, name, data = found
+        if len(data) <= _LONGEST_DATA:
+            attach({"attachment": known_as, "name": name, "data": data})
+        return known_as
+
     try:
-        for record in records.read(path, reading.add):
+        for record in records.read(path, reading.add, spill, assets):
             yield from reading.told()
-            yield from _conversation(record)
+            yield from _conversation(record, assets, attach)
         yield from reading.told()
     except Unreadable as problem:
         yield {"broken": str(problem)}
@@ -81,7 +98,9 @@ class _Progress:
             self._read = 0
 
 
-def _conversation(record: records.Record) -> Iterator[dict[str, Any]]:
+def _conversation(
+    record: records.Record, assets: records.Assets, attach: Callable[[dict[str, Any]], None]
+) -> Iterator[dict[str, Any]]:
     if record.value is None:
         yield {"refused": record.reason, "title": "", "place": record.place}
         return
@@ -97,6 +116,10 @@ def _conversation(record: records.Record) -> Iterator[dict[str, Any]]:
         reason = f"It has a shape that is not known here ({type(problem).__name__})."
         yield {"refused": reason, "title": title, "place": record.place}
         return
+    parts = [part for node in conversation.nodes for part in node.message.parts if part.type == "image"]
+    for asset, name in {part.data.get("attachment"): part.data.get("name") for part in parts}.items():
+        if kind == "chatgpt" and (data := assets.read(str(asset))) is not None:
+            attach({"attachment": asset, "name": name, "data": base64.b64encode(data).decode()})
     yield {"chat": _about(conversation, kind), "kind": kind, "place": record.place}
     for node in conversation.nodes:
         yield {

@@ -195,8 +195,15 @@ def _parts(message: Mapping[str, Any]) -> Iterator[Part]:
     if is_tool and kind == "text":
         return
     attached = {text(each.get("id")): name(each.get("name")) for each in map(mapping, items(about.get("attachments")))}
-    pieces = [_piece(each, attached) for each in items(content.get("parts"))]
-    told = "\n\n".join(filter(None, pieces)) or text(content.get("text"))
+    said = []
+    for piece in items(content.get("parts")):
+        if (pointer := _picture(piece)) is not None:
+            yield Part(
+                "image", data={"attachment": pointer, "name": attached.pop(pointer, "") or _prompt(piece) or "image"}
+            )
+        else:
+            said.append(_piece(piece))
+    told = "\n\n".join(filter(None, said)) or text(content.get("text"))
     named = [f"[{called or 'file'}]" for called in attached.values()]
     told = "\n\n".join(filter(None, [*named, _without_references(told, about)])).replace("\0", "")
     if told.strip():
@@ -233,20 +240,25 @@ def _code(content: Mapping[str, Any], recipient: str) -> str:
     return fenced(code, language or ("python" if recipient == "python" else ""))
 
 
-def _piece(piece: Any, attached: Mapping[str, str]) -> str:
-    """A piece of a message of several kinds; what is not text is told by its name, unless it is `attached`."""
+def _picture(piece: Any) -> str | None:
+    """The id of the picture that a piece of a message is; None where it is none."""
+    told = mapping(piece)
+    if told.get("content_type") != "image_asset_pointer":
+        return None
+    return text(told.get("asset_pointer")).rpartition("//")[2][:100]
+
+
+def _prompt(piece: Any) -> str:
+    """What a picture was made from."""
+    return line(mapping(mapping(mapping(piece).get("metadata")).get("dalle")).get("prompt"), 200)
+
+
+def _piece(piece: Any) -> str:
+    """A piece of a message of several kinds, as far as it is text; beside a sound or a film stands what was said."""
     if isinstance(piece, str):
         return piece
     told = mapping(piece)
-    kind = text(told.get("content_type"))
-    if kind == "image_asset_pointer":
-        if text(told.get("asset_pointer")).rpartition("//")[2] in attached:
-            return ""
-        prompt = line(mapping(mapping(told.get("metadata")).get("dalle")).get("prompt"), 500)
-        return f"[image: {prompt}]" if prompt else "[image]"
-    if kind.endswith("asset_pointer"):  # of a sound or a film, beside which stands what was said
-        return ""
-    return text(told.get("text"))
+    return "" if text(told.get("content_type")).endswith("asset_pointer") else text(told.get("text"))
 
 
 def _without_references(told: str, about: Mapping[str, Any]) -> str:

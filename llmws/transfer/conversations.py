@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from ..messages import Message, Parameters, Part
 
+# What a message may have attached, in bytes.
+LARGEST_ATTACHMENT = 8 << 20
+
 
 class Unreadable(Exception):
     """A file, or a conversation in one, that cannot be read; says why, in a sentence."""

@@ -8,6 +8,7 @@ means nothing elsewhere, so it is left out.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -36,6 +37,15 @@ _DETAILS = re.compile(r"<details\b([^>]*)>(.*?)</details>\s*", re.DOTALL)
 _ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
 _SUMMARY = re.compile(r"<summary>.*?</summary>\s*", re.DOTALL)
 _MOST_CITATIONS = 50
+_PICTURE = re.compile(r"data:image/[a-z+.-]{1,20};base64,")
+
+
+def attachment(where: tuple[str, ...], beside: Mapping[str, Any], value: str) -> tuple[str, str, str] | None:
+    """The id, name and base64 of a picture, where `value` is a data URL of one."""
+    found = _PICTURE.match(value)
+    if found is None or not where or where[-1] != "url":
+        return None
+    return hashlib.sha256(value.encode()).hexdigest(), name(beside.get("name")), value[found.end() :]
 
 
 def is_one(record: Mapping[str, Any]) -> bool:
@@ -109,12 +119,11 @@ def _linear(rows: list[Any]) -> dict[str, Any]:
 def _message(row: Mapping[str, Any]) -> Message | None:
     role = row.get("role")
     if role == "user":
-        said = "\n\n".join(filter(None, [*_attached(row), _said(row.get("content"))]))
-        return Message.user(said)
+        return Message("user", (*_attached(row), Part("text", _said(row.get("content")))))
     if role != "assistant":
         return None
     parts, thought = _answer(row)
-    parts = [*parts, *(Part("text", f"\n\n{each}") for each in _attached(row)), *_citations(row)]
+    parts = [*parts, *_attached(row), *_citations(row)]
     usage, timing = _figures(mapping(row.get("usage")) or mapping(row.get("info")))
     if thought is not None:
         timing = replace(timing or Timing(), reasoning_s=thought)
@@ -190,12 +199,17 @@ def _add(parts: list[Part], type: str, said: str) -> None:
         parts.append(Part(type, said))
 
 
-def _attached(row: Mapping[str, Any]) -> Iterator[str]:
-    """The names of what came with a message: its bytes lie in Open WebUI's own store, or in a data URL."""
+def _attached(row: Mapping[str, Any]) -> Iterator[Part]:
+    """What came with a message: a picture whose data URL was taken out, by its id; else the name alone, because the
+    bytes lie in Open WebUI's own store.
+    """
     for file in map(mapping, items(row.get("files"))[:100]):
         called = name(file.get("name")) or name(mapping(file.get("file")).get("filename"))
-        kind = line(file.get("type"), 20) or "file"
-        yield f"[{called}]" if called else f"[{kind}]"
+        kind, taken = line(file.get("type"), 20) or "file", text(file.get("url"))
+        if kind == "image" and re.fullmatch(r"[0-9a-f]{64}", taken):
+            yield Part("image", data={"attachment": taken, "name": called or "image"})
+        else:
+            yield Part("text", f"[{called or kind}]\n\n")
 
 
 def _citations(row: Mapping[str, Any]) -> Iterator[Part]:

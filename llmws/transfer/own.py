@@ -81,6 +81,13 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def attachment(where: tuple[str, ...], beside: Mapping[str, Any], value: str) -> tuple[str, str, str] | None:
+    """The id, name and base64 of an attachment, where `value` is its data."""
+    if len(where) != 3 or where[0] != "attachments" or where[2] != "data":
+        return None
+    return where[1], name(beside.get("name")), value
+
+
 def is_one(record: Mapping[str, Any]) -> bool:
     """Whether `record` is a chat of our own format."""
     return isinstance(record.get("messages"), list) and "head_id" in record

@@ -8,16 +8,17 @@ than `LARGEST_UNPACKED`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import ijson
 
-from .conversations import Unreadable
+from .conversations import LARGEST_ATTACHMENT, Unreadable
 
 DEEPEST = 64
 MOST_VALUES = 1_000_000
@@ -28,6 +29,10 @@ _STEEPEST, _NO_BOMB = 200, 64 << 20
 _BUFFER = 1 << 16
 # ChatGPT's, in one file or in several, in whatever folder.
 _CONVERSATIONS = re.compile(r"(?:^|/)conversations(?:-\d+)?\.json$")
+# What ChatGPT calls a file: `file-…` and, newer, `file_…`; what follows is what the person called it.
+_ASSET = re.compile(r"file-[A-Za-z0-9]+|file_[0-9a-f]+")
+# Shorter strings are none that anybody keeps elsewhere.
+_SHORT = 64
 _OPENING, _CLOSING = ("start_map", "start_array"), ("end_map", "end_array")
 
 
@@ -42,18 +47,50 @@ class Record:
 
 # Told how many bytes of the file were read.
 Tell = Callable[[int], None]
-# Given the path of keys within a record and a string there, what to keep in its place.
-Spill = Callable[[tuple[str, ...], str], str]
+# Given the keys that lead to a string in a record, what stands beside it, and the string: what to keep in its place.
+Spill = Callable[[tuple[str, ...], Mapping[str, Any], str], str]
 
 
-def read(path: Path, tell: Tell, spill: Spill = lambda where, text: text) -> Iterator[Record]:
+class Assets:
+    """The files that lie beside the conversations in a ZIP, by the ids at the begin of their names."""
+
+    def __init__(self) -> None:
+        self._archive: ZipFile | None = None
+        self._entries: dict[str, ZipInfo] = {}
+
+    def open(self, archive: ZipFile) -> None:
+        self._archive = archive
+        for entry in archive.infolist():
+            if found := _ASSET.match(PurePosixPath(entry.filename).name):
+                self._entries[found[0]] = entry
+
+    def read(self, id: str) -> bytes | None:
+        """The bytes of a file; None where there is none, or none that can be attached."""
+        entry = self._entries.get(id)
+        if entry is None or self._archive is None or entry.file_size > LARGEST_ATTACHMENT:
+            return None
+        try:
+            with self._archive.open(entry) as file:
+                return file.read(LARGEST_ATTACHMENT)
+        except (BadZipFile, RuntimeError, NotImplementedError, OSError, zlib.error):
+            return None
+
+
+def read(
+    path: Path, tell: Tell, spill: Spill = lambda where, beside, text: text, assets: Assets | None = None
+) -> Iterator[Record]:
     """Yield the records of a JSON file, or of the conversations in a ZIP.
+
+    Args:
+        tell: told of each piece of the file.
+        spill: gives what is to be kept in the place of a string, which may be large.
+        assets: gets to know what else is in a ZIP.
 
     Raises:
         Unreadable: the file is of no kind that is known, or broken from some place on.
     """
     place = 0
-    with _opened(path) as files:
+    with _opened(path, assets) as files:
         for file in files:
             try:
                 for value in _values(_Counted(file, tell), spill):
@@ -62,7 +99,7 @@ def read(path: Path, tell: Tell, spill: Spill = lambda where, text: text) -> Ite
             except (ijson.JSONError, ValueError, OverflowError) as problem:
                 after = f" after conversation {place}" if place else ""
                 raise Unreadable(f"The file is not JSON{after}, or it breaks off: {_brief(problem)}.") from None
-            except BadZipFile:
+            except (BadZipFile, zlib.error):
                 raise Unreadable("The ZIP is damaged.") from None
 
 
@@ -128,6 +165,9 @@ class _Builder:
         if event in _OPENING:
             self.depth += 1
             value = {} if event == "start_map" else []
+        elif event == "string" and not self.problem and len(value) > _SHORT and self._open:
+            beside = self._open[-1][0]
+            value = self._spill(tuple(key for _, key in self._open), beside if isinstance(beside, dict) else {}, value)
         self._count(value)
         if not self.problem:
             self._place(value)
@@ -194,7 +234,7 @@ class _Counted:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Iterator[tuple[IO[bytes], ZipInfo | None]]]:
+def _opened(path: Path, assets: Assets | None) -> Iterator[Iterator[tuple[IO[bytes], ZipInfo | None]]]:
     with path.open("rb") as file:
         begin = file.read(4)
         file.seek(0)
@@ -203,6 +243,8 @@ def _opened(path: Path) -> Iterator[Iterator[tuple[IO[bytes], ZipInfo | None]]]:
             return
         try:
             with ZipFile(file) as archive:
+                if assets is not None:
+                    assets.open(archive)
                 yield _entries(archive)
         except BadZipFile:
             raise Unreadable("The ZIP is damaged.") from None

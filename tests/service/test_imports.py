@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import pytest
 from llmws.service import imports
 from llmws.settings import Settings
 from llmws.transfer import own
-from tests.transfer.conversations import a_conversation, nothing
+from llmws.transfer.conversations import Attachment
+from tests.transfer.conversations import a_conversation, large_file, nothing
 
 from .harness import Api, Process, Running, running_service, wait_for
 from .test_edge import error
@@ -30,7 +34,12 @@ def send(api: Api, id: str, content: bytes, offset: int = 0) -> httpx.Response:
 
 
 def ended(api: Api, id: str) -> dict[str, Any]:
-    return dict(wait_for(lambda: (told := api.get(f"/api/imports/{id}"))["state"] == "ended" and told, "the import"))
+    return dict(wait_for(lambda: ended_now(api, id), "the import"))
+
+
+def ended_now(api: Api, id: str) -> dict[str, Any] | None:
+    told: dict[str, Any] = api.get(f"/api/imports/{id}")
+    return told if told["state"] == "ended" else None
 
 
 def bring(api: Api, content: bytes, piece: int = 1000) -> dict[str, Any]:
@@ -198,3 +207,89 @@ def test_an_import_goes_on_after_the_service_was_killed(process: Process, tmp_pa
     saved = api.http.get("/api/exports").json()["chats"]
     assert len(saved) == 400
     assert {len(chat["messages"]) for chat in saved} == {len(nodes)}
+
+
+# The smallest picture there is: a transparent dot.
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def picture_of(service: Running, told: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """What the first message of the first conversation has attached."""
+    chat = records(service, told)[0]["chat_id"]
+    parts = service.get(f"/api/chats/{chat}/messages")["items"][0]["message"]["parts"]
+    [data] = [part["data"] for part in parts if part["type"] == "image"]
+    return data, service.http.get(f"/api/attachments/{data['attachment']}/content").content
+
+
+def test_our_own_pictures_come_along(service: Running, tmp_path: Path) -> None:
+    picture = Attachment("pic1", "moon.png", "image/png", DOT)
+    saved = "".join(own.write([a_conversation()], lambda _: picture)).encode()
+    told = bring(service, saved, 1 << 20)
+    assert counts(told) == [1, 0, 0, 0]
+    data, body = picture_of(service, told)
+    assert body == DOT
+    assert (data["name"], data["media_type"], data["width"]) == ("moon.png", "image/png", 1)
+    assert counts(bring(service, saved, 1 << 20)) == [0, 0, 1, 0]
+    again = service.http.get("/api/exports").content
+    assert base64.b64encode(DOT) in again
+    assert counts(bring(service, again, 1 << 20)) == [0, 0, 1, 0]
+    gone = "".join(own.write([a_conversation(id="other")], nothing)).encode()
+    chat = records(service, bring(service, gone, 1 << 20))[0]["chat_id"]
+    parts = service.get(f"/api/chats/{chat}/messages")["items"][0]["message"]["parts"]
+    assert parts == [{"type": "text", "text": "Why?"}, {"type": "text", "text": "[moon.png]\n\n"}]
+
+
+def test_pictures_of_others_come_along(service: Running, tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(SAMPLES / "chatgpt.json", "conversations.json")
+        archive.writestr("file_0001-sanitized.png", DOT)
+    told = bring(service, packed.getvalue())
+    assert (told["kind"], counts(told)) == ("chatgpt", [2, 0, 0, 2])
+    data, body = picture_of(service, told)
+    assert (data["name"], body) == ("mars.png", DOT)
+    chats = json.loads((SAMPLES / "open_webui.json").read_text("utf-8"))
+    url = "data:image/png;base64," + base64.b64encode(DOT).decode()
+    chats[0]["chat"]["history"]["messages"]["q1"]["files"][0]["url"] = url
+    data, body = picture_of(service, bring(service, json.dumps(chats).encode()))
+    assert body == DOT
+    # One that is none is told by its name, and said.
+    chats[0]["id"] = "another"
+    chats[0]["chat"]["history"]["messages"]["q1"]["files"][0]["url"] = url[:60] + "A" * 200
+    told = bring(service, json.dumps(chats).encode())
+    assert "Not all that was attached could be taken" in records(service, told)[0]["reason"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1700)
+def test_a_service_does_not_grow_with_what_passes_through_it(process: Process, tmp_path: Path) -> None:
+    """A hundred megabytes in and out again, while it answers others."""
+    file = large_file(tmp_path / "chats.json")
+    size = file.stat().st_size
+    assert size > 100_000_000
+    api = process.start()
+    # What is loaded at first use is no growth.
+    bring(api, (SAMPLES / "chatgpt.json").read_bytes())
+    assert api.http.get("/api/exports").is_success
+    before = most_held(api)
+    import_id = api.post("/api/imports", {"name": file.name, "bytes": size})["id"]
+    with file.open("rb") as content:
+        for offset in range(0, size, 8 << 20):
+            assert send(api, import_id, content.read(8 << 20), offset).is_success
+    told = wait_for(lambda: ended_now(api, import_id), "the import", 1500)
+    assert counts(told) == [2500, 0, 0, 0]
+    came = 0
+    with api.http.stream("GET", "/api/exports") as response:
+        for piece in response.iter_bytes():
+            came += len(piece)
+    assert came > size
+    grown = most_held(api) - before
+    assert grown < 150 << 10, f"{grown >> 10} MiB"
+
+
+def most_held(api: Api) -> int:
+    """The most memory that the service has held, in KiB."""
+    status = Path(f"/proc/{api.instance.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])

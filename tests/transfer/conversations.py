@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from llmws.messages import Message, Parameters, Part, Timing, Usage
+from llmws.transfer import own
 from llmws.transfer.conversations import Attachment, Conversation, Node
 
 PICTURE = Attachment("pic1", "moon.png", "image/png", b"\x89PNG\r\n\x1a\nmoon")
@@ -53,3 +57,17 @@ def a_conversation(**more: object) -> Conversation:
         "updated_at": 104.0,
     }
     return Conversation(**{**about, **more})  # type: ignore[arg-type]
+
+
+def large_file(path: Path, chats: int = 2_500) -> Path:
+    """A file of our own, of some 40 KB for each of its chats."""
+    said = "Why is the sky blue? 天空为什么是蓝色的？ " * 800
+    nodes = (*a_conversation().nodes, Node("long", "a3", Message.user(said), 200.0))
+
+    def many() -> Iterator[Conversation]:
+        for index in range(chats):
+            yield a_conversation(id=str(index), title=f"Sky {index}", nodes=nodes, head_id="long")
+
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(own.write(many(), nothing))
+    return path
