@@ -108,4 +108,4 @@ async def download(id: str, attachment_id: str, person: Visitor, store: TheStore
 @router.delete("/api/shared/{id}", status_code=204)
 async def leave(id: str, person: Chatter, store: TheStore) -> None:
     """Take it from one's own list; what a group of one's was given stays there."""
-    await store.write(kept.leave, person.name, id)
+    await store.write(kept.leave, person.name, person.groups, id)

@@ -88,8 +88,9 @@ def attachment(
     return attachments.whole(connection, shared.owner, attachment_id)
 
 
-def leave(connection: Connection, person: str, id: str) -> None:
+def leave(connection: Connection, person: str, groups: Collection[str], id: str) -> None:
     """Forget what was given to `person` alone; what a group of theirs was given stays."""
+    get(connection, person, groups, id)
     grants.remove(connection, NOUN, id, "person", person)
 
 

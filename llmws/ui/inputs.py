@@ -30,16 +30,22 @@ class Inputs:
     @intent
     async def pictures(self, view: str, *, ids: list[str]) -> dict[str, str]:
         """The paths of attachments below the door, by their ids; what is not there, or another's, has none."""
-        if len(ids) > _AT_ONCE or not all(isinstance(one, str) and 0 < len(one) <= _LONGEST_ID for one in ids):
-            raise InvalidRequest(f"Ask for {_AT_ONCE} pictures at most.")
-        paths = await asyncio.gather(*(self._picture(one) for one in ids))
-        return {one: path for one, path in zip(ids, paths, strict=True) if path is not None}
+        return await paths(self._api, "attachments", ids)
 
-    async def _picture(self, id: str) -> str | None:
+
+async def paths(api: Api, within: str, ids: list[str]) -> dict[str, str]:
+    """The paths, below the door, of those of these attachments that one may see `within` something."""
+    if len(ids) > _AT_ONCE or not all(isinstance(one, str) and 0 < len(one) <= _LONGEST_ID for one in ids):
+        raise InvalidRequest(f"Ask for {_AT_ONCE} pictures at most.")
+
+    async def path(id: str) -> str | None:
         try:
-            return str((await self._api.ticket("download", f"attachments/{id}"))["path"])
+            return str((await api.ticket("download", f"{within}/{id}"))["path"])
         except NotFound:
             return None
+
+    found = await asyncio.gather(*map(path, ids))
+    return {one: there for one, there in zip(ids, found, strict=True) if there is not None}
 
 
 def said(text: str, attachments: list[dict[str, Any]] | None) -> str | list[Part]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..client.share_routes import Noun
 from ..errors import InvalidRequest
 from .given import parameters_of
+from .inputs import paths
 from .page import intent
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class Sharing:
             self._api.shared_chat(id), self._api.shared_messages(id, limit=_SHOWN, cursor=cursor)
         )
         return {"chat": chat, "messages": page["items"], "next_cursor": page["next_cursor"]}
+
+    @intent
+    async def shared_pictures(self, view: str, *, id: str, ids: list[str]) -> dict[str, str]:
+        """The paths of what is attached in a conversation of somebody else's, like `Inputs.pictures`."""
+        return await paths(self._api, f"shared/{id}", ids)
 
     @intent
     async def copy_shared(self, view: str, *, id: str, key: str) -> dict[str, Any]:

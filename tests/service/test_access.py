@@ -142,6 +142,7 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
         ("GET", f"/api/shared/{chat['id']}", None),
         ("GET", f"/api/shared/{chat['id']}/messages", None),
         ("POST", f"/api/shared/{chat['id']}/copy", None),
+        ("DELETE", f"/api/shared/{chat['id']}", None),
         ("GET", f"/api/assistants/{assistant}", None),
         ("PATCH", f"/api/assistants/{assistant}", {"name": "x"}),
         ("DELETE", f"/api/assistants/{assistant}", None),

@@ -39,7 +39,7 @@ async def test_it_is_found_by_whom_it_was_given_to(store: Store, chat: str) -> N
     said, older = await store.read(shares.said, "bob", NOBODY, chat, 1)
     assert [row.message.text for row in said] == ["Ahoy"]
     assert older is not None
-    await store.write(shares.leave, "bob", chat)
+    await store.write(shares.leave, "bob", NOBODY, chat)
     with pytest.raises(NotFound):
         await store.read(shares.said, "bob", NOBODY, chat)
 

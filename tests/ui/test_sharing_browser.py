@@ -17,7 +17,10 @@ from tests.service.test_hub_identity import CHAT, Hub, serving, user
 
 from .conftest import Workspace
 
-SOURCE = "import llmws\nfrom llmws import ui\n\nui.Chat(llmws.connect({url!r}, {token!r}), model='echo')"
+SOURCE = """import llmws
+from llmws import ui
+
+ui.Chat(llmws.connect({url!r}, {token!r}), model='echo', assistant={assistant!r})"""
 
 
 @pytest.fixture
@@ -35,10 +38,10 @@ def open_as(workspace: Workspace, voila: str, new_page: Callable[..., Page], hub
     """The chat page of a person, by their token."""
     files: list[Path] = []
 
-    def open_as(token: str, **options: object) -> Page:
+    def open_as(token: str, assistant: str = "", **options: object) -> Page:
         file = workspace.notebooks / "dashboards" / f"sharing-{token}.ipynb"
         cell = {"cell_type": "code", "id": "chat", "metadata": {}, "outputs": [], "execution_count": None}
-        cell["source"] = SOURCE.format(url=hub.instance.url, token=token)
+        cell["source"] = SOURCE.format(url=hub.instance.url, token=token, assistant=assistant)
         kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
         notebook = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         file.write_text(json.dumps(notebook))
@@ -127,10 +130,12 @@ def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: 
     expect(dialog.locator(".lw-share-list")).to_contain_text("lab")
     olga.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
-    pia.reload()
-    pia.get_by_role("button", name="New conversation").click()
+    pia = open_as("token-p", assistant="Poet")
     card = pia.locator(".lw-assistant", has_text="Poet")
     expect(card).to_contain_text("by olga")
+    expect(card.get_by_role("button", pressed=True)).to_be_visible()
+    card.get_by_role("button").click()
+    expect(card.get_by_role("button", pressed=False)).to_be_visible()
     card.get_by_role("button").click()
     say(pia, "What is fog?")
     begun = hub.http.get("/api/chats", headers={"Authorization": "Bearer token-p"}).json()["items"][0]
