@@ -1,12 +1,14 @@
 /** One message of the stream: what a person asked, or an answer with its reasoning, figures and what went wrong. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { AttachedParts } from "./attachments.jsx";
 import { Figures } from "./figures.jsx";
 import { exactTime, seconds } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { MarkdownView } from "./markdown-view.js";
 import { textOf } from "./messages.js";
 import { t } from "./strings.js";
+import { Resend, ToolCall } from "./tool-calls.jsx";
 import { AnswerActions, AskedActions, EditBox, GoOn } from "./turn-actions.jsx";
 import "./answer.css";
 
@@ -83,14 +85,14 @@ function Failure({ error, onRetry, children }) {
 
 const unusual = ["cancelled", "length", "content_filter", "interrupted"];
 
-function Part({ part, message, last, done }) {
+function Part({ part, row, page, message, last, end, done }) {
   switch (part.type) {
     case "reasoning":
       return part.text && <Reasoning text={part.text} thinking={!done && last} lasted={message.timing?.reasoning_s} />;
     case "text":
       return <Markdown text={part.text ?? ""} finished={done || !last} />;
     case "tool_call":
-      return <p class="lw-quiet">{t("tool", { name: part.data?.name ?? "" })}</p>;
+      return <ToolCall part={part} row={row} page={page} last={end} />;
     case "warning":
       return <p class="lw-note">{part.text}</p>;
     case "citation":
@@ -124,8 +126,18 @@ export function Answer({ row, page, last }) {
         </div>
       )}
       {parts.map((part, index) => (
-        <Part key={index} part={part} message={message} last={index === parts.length - 1} done={done} />
+        <Part
+          key={index}
+          part={part}
+          row={row}
+          page={page}
+          message={message}
+          last={index === parts.length - 1}
+          end={last}
+          done={done}
+        />
       ))}
+      <Resend row={row} page={page} last={last} />
       {message.error && (
         <Failure error={message.error} onRetry={page.retry && (() => page.retry(row))}>
           <GoOn row={row} page={page} last={last} />
@@ -148,16 +160,21 @@ export function Answer({ row, page, last }) {
 
 export function Row({ row, page, last }) {
   const message = row.message.value;
+  // What came of a call is shown where it was made.
+  if (message.role === "tool") return null;
   if (message.role !== "user") return <Answer row={row} page={page} last={last} />;
   return (
     <article class="lw-asked" aria-label={t("you")}>
+      <AttachedParts message={message} page={page} />
       {page.turns?.editing.value?.row === row ? (
         <EditBox page={page} />
       ) : (
         <>
-          <div class="lw-bubble" title={exactTime(row.at)}>
-            {textOf(message)}
-          </div>
+          {textOf(message) && (
+            <div class="lw-bubble" title={exactTime(row.at)}>
+              {textOf(message)}
+            </div>
+          )}
           <AskedActions row={row} page={page} />
         </>
       )}

@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { AsCode } from "./as-code.jsx";
 import { AssistantDialog, assistantItem } from "./assistants.jsx";
+import { DropHint, useDrop } from "./attachments.jsx";
 import { t } from "./chat-strings.js";
 import { Composer } from "./composer.jsx";
 import { Conversations } from "./conversations.js";
@@ -69,6 +70,7 @@ function Page({ page, onLanguage }) {
   const panel = useSignal(null);
   const input = useRef();
   const reading = page.sharing.reading.value;
+  const drop = useDrop(page);
   const box = useRef();
   const able = {
     page,
@@ -121,13 +123,14 @@ function Page({ page, onLanguage }) {
           drawer.value = false;
         }}
       />
-      <main class="lw-main">
+      <main class="lw-main" {...(reading ? {} : drop.handlers)}>
         <Header page={page} drawer={drawer} onLanguage={onLanguage} />
         <Away page={page} />
         {reading ? <SharedChat page={page} /> : <Stream page={page} />}
         {!reading && <Elsewhere page={page} />}
         <Toasts page={page} />
         {!reading && <Composer page={page} panel={panel} input={input} />}
+        <DropHint over={drop.over} />
       </main>
       <ShareDialog page={page} />
       <AssistantDialog page={page} />

@@ -2,11 +2,12 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { AssistantOptions } from "./assistants.jsx";
+import { AttachButton, AttachmentBar, obstacle, pasted } from "./attachments.jsx";
 import { keepDraft } from "./dashboard.js";
 import { short } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
+import { t } from "./input-strings.js";
 import { Popover } from "./popover.jsx";
-import { t } from "./strings.js";
 import "./composer.css";
 
 export function Model({ model, chosen, onPick }) {
@@ -29,9 +30,22 @@ export function Model({ model, chosen, onPick }) {
         <span>{model.name || model.id}</span>
         <small>{ready ? about : `${t(`model_${model.state}`)}${model.reason ? `: ${model.reason}` : ""}`}</small>
       </span>
+      <Abilities model={model} />
       {chosen && <Icon name="check" />}
     </button>
   );
+}
+
+/** What a model can do besides talk. */
+function Abilities({ model }) {
+  const told = [model.vision && ["show", t("model_sees")], model.tools && ["function", t("model_calls")]].filter(
+    Boolean,
+  );
+  return told.map(([icon, label]) => (
+    <span key={icon} class="lw-ability" role="img" aria-label={label} title={label}>
+      <Icon name={icon} />
+    </span>
+  ));
 }
 
 function ModelPicker({ page, onClose }) {
@@ -132,7 +146,7 @@ export function ParametersForm({ page, onClose }) {
 }
 
 /** The text itself grows with what is written; Enter sends it, Shift and Enter make a line. */
-export function PromptText({ text, input, hint, onSend }) {
+export function PromptText({ text, input, hint, onSend, onPaste }) {
   useEffect(() => keepDraft(text), []);
   useLayoutEffect(() => {
     input.current.style.height = "auto";
@@ -155,6 +169,7 @@ export function PromptText({ text, input, hint, onSend }) {
         text.value = event.currentTarget.value;
       }}
       onKeyDown={onKeyDown}
+      onPaste={onPaste}
     />
   );
 }
@@ -164,14 +179,16 @@ export function Composer({ page, panel, input }) {
   const model = page.model.value;
   const running = page.running.value;
   const state = model?.state ?? "missing";
-  const ready = state === "ready" && !page.loading.value;
+  const { attachments } = page;
+  const ready = state === "ready" && !page.loading.value && attachments.ready.value && !obstacle(page);
+  const something = text.value.trim() || attachments.items.value.length > 0;
   // Another conversation: write at once. Later than now would take the focus from what was pressed next.
   useLayoutEffect(() => input.current.focus({ preventScroll: true }), [page.place.value]);
   const send = () => {
+    if (!something || running || !ready) return;
     const wanted = text.value.trim();
-    if (!wanted || running || !ready) return;
     text.value = "";
-    page.send(wanted);
+    page.send(wanted, attachments.take());
   };
   const toggle = (name) => () => {
     panel.value = panel.value === name ? null : name;
@@ -184,8 +201,10 @@ export function Composer({ page, panel, input }) {
     <div class="lw-composer">
       {panel.value === "models" && <ModelPicker page={page} onClose={close} />}
       {panel.value === "parameters" && <ParametersForm page={page} onClose={close} />}
-      <PromptText text={text} input={input} hint={t("compose_hint")} onSend={send} />
+      <AttachmentBar page={page} />
+      <PromptText text={text} input={input} hint={t("compose_hint")} onSend={send} onPaste={pasted(page)} />
       <div class="lw-composer-bar">
+        <AttachButton page={page} />
         <button
           type="button"
           class="lw-picker"
@@ -225,7 +244,7 @@ export function Composer({ page, panel, input }) {
             class="lw-send"
             aria-label={t("send")}
             title={t("send")}
-            disabled={!ready || !text.value.trim()}
+            disabled={!ready || !something}
             onClick={send}
           >
             <Icon name="arrow_up" />

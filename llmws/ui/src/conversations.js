@@ -6,6 +6,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { Assistants } from "./assistants.js";
 import { Attached } from "./attached.js";
+import { Attachments, Pictures } from "./attachments.js";
 import { t } from "./chat-strings.js";
 import { findNotebook } from "./insert-cell.js";
 import { Library } from "./library.js";
@@ -15,6 +16,7 @@ import { copyText, randomId, recall, remember } from "./page.js";
 import { Reader } from "./reader.js";
 import { isOpen, newRow } from "./rows.js";
 import { Sharing } from "./sharing.js";
+import { ToolCalls } from "./tool-calls.js";
 import { Transfer } from "./transfer.js";
 import { Turns } from "./turns.js";
 
@@ -27,6 +29,9 @@ export class Conversations extends Attached {
   sharing = new Sharing(this);
   transfer = new Transfer(this);
   turns = new Turns(this);
+  attachments = new Attachments(this);
+  pictures = new Pictures(this);
+  tools = new ToolCalls(this);
   models = signal([]);
   /** The chat that is shown; null is a new one that has not been sent. */
   open = signal(null);
@@ -56,6 +61,7 @@ export class Conversations extends Attached {
       removed: ({ id }) => this.forget(id),
       appended: (message) => this.#append(message),
       branched: ({ id }) => id === this.open.value?.id && this.again(),
+      calls: (message) => this.tools.know(message),
     });
     // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed.
     this.#memory = `llmws.chat:${location.pathname}`;
@@ -128,7 +134,7 @@ export class Conversations extends Attached {
   }
 
   /** Show a snapshot. Known messages stay the same row, so that nothing flickers; what could not be sent stays, too. */
-  take({ chat, messages, next_cursor }) {
+  take({ chat, messages, next_cursor, calls }) {
     const known = new Map(this.rows.value.map((row) => [row.id, row]));
     const unsent = this.rows.value.filter((row) => !row.id);
     this.open.value = chat;
@@ -141,6 +147,7 @@ export class Conversations extends Attached {
       return row;
     });
     this.rows.value = [...stored, ...unsent];
+    this.tools.know(calls);
     this.know(chat);
     remember(sessionStorage, this.#memory, chat.id);
   }
@@ -207,25 +214,27 @@ export class Conversations extends Attached {
 
   // Doing
 
-  /** Send `text`; a repeated `key` is the same message, so that it is never asked twice. */
-  async send(text, key = randomId()) {
+  /** Send `text` and what is `attached`; a repeated `key` is the same message, so that it is never asked twice. */
+  async send(text, attached = [], key = randomId()) {
     const place = this.place.value;
     const { id = null } = this.open.value ?? {};
     const { parameters, system, assistant_id: assistant = null } = this.settings.value;
     const model = this.modelId.value;
-    const asked = newRow({ message: { role: "user", parts: [{ type: "text", text }] } });
+    const parts = text ? [...attached, { type: "text", text }] : attached;
+    const asked = newRow({ message: { role: "user", parts } });
     const answer = newRow({ message: { role: "assistant", model } });
     this.rows.value = [...this.rows.value, asked, answer];
     this.turns.asked.value++;
     try {
       const begun = id ? {} : { parameters, system: system || (assistant && ""), assistant };
-      const values = { chat: id, text, key, model, ...begun };
+      const attachments = attached.map(({ type, data }) => ({ type, id: data.attachment }));
+      const values = { chat: id, text, key, model, attachments, ...begun };
       await this.comm.call("say", values, (told) => this.begun(place, [asked, answer], told));
     } catch (error) {
       this.noticeAway(error);
       answer.again = () => {
         this.rows.value = this.rows.value.filter((row) => row !== asked && row !== answer);
-        this.send(text, key);
+        this.send(text, attached, key);
       };
       answer.message.value = { ...answer.message.value, error, finish_reason: "error" };
     }

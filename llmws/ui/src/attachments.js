@@ -1,0 +1,167 @@
+/**
+ * Pictures and files that go along with a message: made smaller here, sent through the door, shown again by ticket.
+ *
+ * What a file is, the service says by its bytes. Nothing is shown that comes from elsewhere.
+ */
+import { computed, signal } from "@preact/signals";
+import { t } from "./input-strings.js";
+import { doorUrl, randomId } from "./page.js";
+
+const MOST = 20;
+const LARGEST = 8 * 2 ** 20;
+/** The longest side that models look at; vendors scale down what is larger. */
+const LONGEST_SIDE = 2048;
+const HEAVY = 4 * 2 ** 20;
+/** A ticket lives for ten minutes. */
+const TICKET_MS = 9 * 60_000;
+const GATHER_MS = 20;
+
+/** The picture that `file` is, no larger than a model looks at; null where it is none that a browser can draw. */
+async function drawn(file) {
+  if (!/^image\/(png|jpeg|webp|gif)$/.test(file.type)) return null;
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap) return null;
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
+  // Moving pictures would stand still.
+  if ((scale === 1 && file.size <= HEAVY) || file.type === "image/gif") return file;
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const save = (type) => new Promise((resolve) => canvas.toBlob(resolve, type, 0.9));
+  const same = await save(file.type);
+  return same && same.size <= HEAVY ? same : save("image/jpeg");
+}
+
+/** POST `body`, telling how much has gone; the reply, or `{message, remedy}` thrown. */
+function post(url, body, progress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    request.responseType = "json";
+    request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
+    request.onload = () =>
+      request.status === 201 ? resolve(request.response) : reject(request.response?.error ?? { retryable: true });
+    request.onerror = request.ontimeout = () => reject({ retryable: true });
+    request.send(body);
+  });
+}
+
+/** What is attached to the message that is being written. */
+export class Attachments {
+  /** Each `{key, file, name, state, sent, url, about, error}`; `state` is "sending", "ready" or "failed". */
+  items = signal([]);
+  ready = computed(() => this.items.value.every((item) => item.state === "ready"));
+  hasPicture = computed(() => this.items.value.some((item) => item.url));
+  tokens = computed(() => this.items.value.reduce((sum, item) => sum + (item.about?.tokens ?? 0), 0));
+  #page;
+  #ticket = null;
+
+  constructor(page) {
+    this.#page = page;
+  }
+
+  add(files) {
+    const room = MOST - this.items.value.length;
+    if (files.length > room) this.#page.fail({ message: t("attachment_many") });
+    for (const file of [...files].slice(0, room)) {
+      const item = { key: randomId(), file, name: file.name || "picture.png", state: "sending", sent: 0 };
+      this.items.value = [...this.items.value, item];
+      this.#send(item);
+    }
+  }
+
+  retry(item) {
+    this.#change(item.key, { state: "sending", sent: 0, error: null });
+    this.#send(item);
+  }
+
+  remove(item) {
+    this.items.value = this.items.value.filter((one) => one.key !== item.key);
+    if (item.url) URL.revokeObjectURL(item.url);
+  }
+
+  /** The parts of the message that refer to what is attached; what is written next has none. */
+  take() {
+    const taken = this.items.value.filter((item) => item.state === "ready");
+    this.items.value = [];
+    for (const { about, url } of taken) if (url) this.#page.pictures.know(about.id, url);
+    return taken.map(({ about: { id, name, media_type, width, height } }) => ({
+      type: media_type.startsWith("image/") ? "image" : "file",
+      data: { attachment: id, name, media_type, width, height },
+    }));
+  }
+
+  async #send({ key, file, name }) {
+    try {
+      const picture = await drawn(file);
+      const body = picture ?? file;
+      if (picture) this.#change(key, { url: URL.createObjectURL(picture) });
+      if (body.size > LARGEST) throw { code: "attachment_large", size: (body.size / 2 ** 20).toFixed(1) };
+      const url = `${doorUrl(await this.#path())}&name=${encodeURIComponent(name.slice(-255))}`;
+      const about = await post(url, body, (share) => this.#change(key, { sent: share }));
+      this.#change(key, { state: "ready", about });
+    } catch (error) {
+      this.#ticket = null;
+      this.#change(key, { state: "failed", error });
+    }
+  }
+
+  async #path() {
+    const now = performance.now();
+    if (!this.#ticket || now > this.#ticket.until)
+      this.#ticket = { until: now + TICKET_MS, path: this.#page.comm.call("upload") };
+    return this.#ticket.path;
+  }
+
+  #change(key, values) {
+    this.items.value = this.items.value.map((item) => (item.key === key ? { ...item, ...values } : item));
+  }
+}
+
+/** The addresses of the pictures in messages, asked for together and only while they are looked at. */
+export class Pictures {
+  #page;
+  /** By id `{address, until}`; what was sent from here is shown from here. */
+  #known = new Map();
+  #wanted = new Map();
+
+  constructor(page) {
+    this.#page = page;
+  }
+
+  know(id, url) {
+    this.#known.set(id, { address: Promise.resolve(url), until: Number.POSITIVE_INFINITY });
+  }
+
+  /** Its address; null where it is gone. */
+  address(id) {
+    const known = this.#known.get(id);
+    if (known && performance.now() < known.until) return known.address;
+    const address = new Promise((resolve) => {
+      if (!this.#wanted.size) setTimeout(() => this.#ask(), GATHER_MS);
+      this.#wanted.set(id, resolve);
+    });
+    this.#known.set(id, { address, until: performance.now() + TICKET_MS });
+    return address;
+  }
+
+  /** An address did not lead there: the next one is asked for anew. */
+  forget(id) {
+    this.#known.delete(id);
+  }
+
+  async #ask() {
+    const wanted = this.#wanted;
+    this.#wanted = new Map();
+    const ids = [...wanted.keys()];
+    for (let at = 0; at < ids.length; at += 50) {
+      const some = ids.slice(at, at + 50);
+      const paths = await this.#page.comm.call("pictures", { ids: some }).catch(() => ({}));
+      for (const id of some) {
+        if (!paths[id]) this.forget(id);
+        wanted.get(id)(paths[id] ? doorUrl(paths[id]) : null);
+      }
+    }
+  }
+}
