@@ -42,7 +42,7 @@ def _ask(url: str, method: str, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _answers(url: str, path: str) -> bool:
+def answers(url: str, path: str) -> bool:
     try:
         return _ask(url, "GET", path)[0] < 400
     except OSError:
@@ -55,7 +55,7 @@ def end_sessions(url: str) -> None:
         _ask(url, "DELETE", f"/api/sessions/{session['id']}")
 
 
-def _notebook(cell: str) -> str:
+def notebook(cell: str) -> str:
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     code: dict[str, Any] = {
         "cell_type": "code",
@@ -69,7 +69,7 @@ def _notebook(cell: str) -> str:
     return json.dumps(told)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -115,8 +115,8 @@ def workspace(folder: Path, models: str, cells: Mapping[str, str]) -> Iterator[d
     notebooks = folder / "notebooks"
     notebooks.mkdir()
     for name, cell in cells.items():
-        (notebooks / f"{name}.ipynb").write_text(_notebook(cell))
-    ports = {host: _free_port() for host in HOSTS}
+        (notebooks / f"{name}.ipynb").write_text(notebook(cell))
+    ports = {host: free_port() for host in HOSTS}
     lab = ["--no-browser", "--allow-root", f"--ServerApp.port={ports['lab']}", f"--IdentityProvider.token={TOKEN}"]
     lab += [f"--ServerApp.root_dir={notebooks}", "--LabApp.news_url=None"]
     voila = ["--no-browser", f"--port={ports['voila']}", "--Voila.ip=127.0.0.1", str(notebooks)]
@@ -132,8 +132,8 @@ def workspace(folder: Path, models: str, cells: Mapping[str, str]) -> Iterator[d
                 )
                 processes.append(child)
         wait_for(lambda: instance.running(folder / "data"), START_LIMIT_S)
-        wait_for(lambda: _answers(urls["lab"], "/api/status"), START_LIMIT_S)
-        wait_for(lambda: _answers(urls["voila"], "/voila/static/voila.js"), START_LIMIT_S)
+        wait_for(lambda: answers(urls["lab"], "/api/status"), START_LIMIT_S)
+        wait_for(lambda: answers(urls["voila"], "/voila/static/voila.js"), START_LIMIT_S)
         yield urls
     finally:
         for child in processes:

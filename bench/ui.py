@@ -11,7 +11,7 @@ The peer is the naive way: three `ipywidgets.HTML`, rewritten every 50 ms with a
 which reads the same model server directly. It has no service, no store and no metering to pass.
 
 Then conversations of 20 and of 2,000 messages are opened from the list in turns, from the press to the frame that shows
-the last message in its place.
+the last message in its place. Last, a preheated dashboard beside a bare page (`_dashboards.py`).
 
     bench/ui.py [--quick] [--json FILE]
 
@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import _dashboards
 import _naive_page
 import _opening
 from _probe import PROBE, origin
@@ -261,6 +262,7 @@ def main() -> None:
             for host in ("voila",) if asked.quick else HOSTS:
                 opened += _opening.measure(browser, urls, host, openings)
             waited = ((_waited_for_cpu_s() or 0.0) - (waited_s or 0.0)) / (time.monotonic() - begun)
+        opened += _dashboards.measure(browser, Path(folder) / "dashboards", 2 if asked.quick else 7)
         browser.close()
     told = [row for host in HOSTS for row in rows(host, takes[host, "ours"], takes[host, "peer"])] + opened
     told.append(Row(f"machine: load average on {os.cpu_count()} cores", median(loads), "", spread=spread(loads)))
