@@ -13,7 +13,8 @@ from ..client.api import Api
 from ..messages import Message
 from .page import intent
 
-_WIDTH = 88
+# What the dialog shows without scrolling.
+_WIDTH = 60
 _LATEST = 200
 _NOTHING_ASKED = "Why is the sky blue?"
 
@@ -76,7 +77,11 @@ def lines(
         import llmws
         <BLANKLINE>
         client = llmws.connect()
-        chat = client.chats.create(model="echo", system="Be brief.", temperature=0.2)
+        chat = client.chats.create(
+            model="echo",
+            system="Be brief.",
+            temperature=0.2,
+        )
         message = chat.send("And at dusk?")
         message.text
         <BLANKLINE>
@@ -91,7 +96,7 @@ def lines(
         settings = [f"{name}={_literal(value)}" for name, value in (("model", model), ("system", system)) if value]
         begun = _call("chat = client.chats.create", settings + chosen)
     else:
-        begun = f"chat = client.chats.open({_literal(goes_on)})  # what was said before, and the system prompt"
+        begun = f"chat = client.chats.open({_literal(goes_on)})"
         sent += ([f"model={_literal(model)}"] if model else []) + chosen
     asked = _call("message = chat.send", sent)
     return "\n".join(["import llmws", "", "client = llmws.connect()", begun, asked, "message.text", ""])

@@ -246,8 +246,8 @@ def test_traits_hold_no_content(browser: Browser) -> None:
 
 
 def test_the_page_gives_the_lines_for_what_it_did(browser: Browser) -> None:
-    first = browser.ask("code", model="echo", system="Be brief.", parameters={"temperature": 0})["value"]
-    assert 'client.chats.create(model="echo", system="Be brief.", temperature=0)' in first
+    first = browser.ask("code", model="echo", system="Be kind.", parameters={"temperature": 0})["value"]
+    assert 'create(\n    model="echo",\n    system="Be kind.",\n    temperature=0,\n)' in first
     told = browser.ask("say", text="To be?", key="k", model="echo", parameters={"seed": 1})["value"]
     browser.ended()
     begun = browser.ask("code", chat=told["chat"]["id"])["value"]
