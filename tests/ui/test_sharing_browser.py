@@ -16,6 +16,7 @@ from tests.service.harness import Running, running_service
 from tests.service.test_hub_identity import CHAT, Hub, serving, user
 
 from .conftest import Workspace
+from .test_look_browser import AXE, SERIOUS
 
 SOURCE = """import llmws
 from llmws import ui
@@ -67,6 +68,19 @@ def menu(page: Page, item: str) -> None:
     page.get_by_role("menuitem", name=item).click()
 
 
+def judge(page: Page) -> None:
+    """Let axe say what is wrong with what is shown, in both themes."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        expect(page.locator(".lw").first).to_have_attribute("data-theme", scheme)
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+        faults = [
+            (fault["id"], node["target"]) for fault in found if fault["impact"] in SERIOUS for node in fault["nodes"]
+        ]
+        assert faults == []
+
+
 def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: Running) -> None:
     olga, pia = open_as("token-o"), open_as("token-p")
     say(olga, "Name three moons.")
@@ -84,6 +98,7 @@ def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: 
     expect(pia.locator(".lw-answer")).to_contain_text("Name three moons.")
     expect(pia.get_by_role("textbox", name="Message")).to_have_count(0)
     expect(pia.locator(".lw-head")).to_contain_text("Read only")
+    judge(pia)
     pia.get_by_role("button", name="Continue in a copy").click()
     say(pia, "And a fourth.")
     expect(pia.locator(".lw-answer")).to_have_count(2)
@@ -104,6 +119,7 @@ def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: 
     url = dialog.get_by_role("textbox", name="Link").input_value()
     address = httpx.URL(hub.instance.url).copy_with(path=httpx.URL(url).path)
     assert "Name three moons." in httpx.get(address, trust_env=False).text
+    judge(olga)
     dialog.get_by_role("button", name="Revoke").click()
     expect(dialog).to_contain_text("Revoked")
     assert httpx.get(address, trust_env=False).status_code == 404
@@ -120,6 +136,7 @@ def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: 
     form.get_by_label("Name").fill("Poet")
     form.get_by_label("What it is good for").fill("Answers in verse.")
     form.get_by_label("System prompt").fill("Rhyme.")
+    judge(olga)
     form.get_by_role("button", name="Save").click()
     card = olga.locator(".lw-assistant", has_text="Poet")
     card.get_by_role("button", name="Menu of Poet").click()
@@ -134,6 +151,7 @@ def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: 
     card = pia.locator(".lw-assistant", has_text="Poet")
     expect(card).to_contain_text("by olga")
     expect(card.get_by_role("button", pressed=True)).to_be_visible()
+    judge(pia)
     card.get_by_role("button").click()
     expect(card.get_by_role("button", pressed=False)).to_be_visible()
     card.get_by_role("button").click()
