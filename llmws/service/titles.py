@@ -151,7 +151,7 @@ def _to_be_named(connection: Connection, generation: Generation) -> str | None:
     """What the conversation begins with, where it is time to name it: its first answer came to its end just now."""
     owner, chat_id = generation.owner, str(generation.chat_id)
     chat = kept_chats.get(connection, owner, chat_id)
-    if not (chat.automatic_title and kept_preferences.get(connection, owner).automatic_titles):
+    if chat.temporary or not (chat.automatic_title and kept_preferences.get(connection, owner).automatic_titles):
         return None
     if kept_generations.first_answer(connection, chat_id) != generation.id:
         return None

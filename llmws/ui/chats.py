@@ -139,6 +139,7 @@ class Chat(AsCode, Inputs, Tools, Turns, Sharing, Transfer, Typesetting, Page):
         system: str | None = None,
         assistant: str | None = None,
         attachments: list[dict[str, Any]] | None = None,
+        temporary: bool = False,
     ) -> dict[str, Any]:
         """Say `text`, in a new conversation where `chat` is None. A repeated `key` is the same message."""
         parts = said(text, attachments)
@@ -146,10 +147,15 @@ class Chat(AsCode, Inputs, Tools, Turns, Sharing, Transfer, Typesetting, Page):
             if model is None:
                 raise InvalidRequest("There is no model to ask.", remedy="Choose one below the text.")
             settings = parameters_of(parameters)
-            made = self._api.create_chat(
-                model, system=system, parameters=settings, key=f"{key}-chat", assistant=assistant
+            made = await self._api.create_chat(
+                model,
+                system=system,
+                parameters=settings,
+                key=f"{key}-chat",
+                assistant=assistant,
+                temporary=temporary or None,
             )
-            chat = (await made)["id"]
+            chat = made["id"]
         self._spoke(chat)
         sent = await self._api.send(chat, parts, model=model, key=key, tools=self._toolbox.tools)
         return await self._begun(view, chat, sent)

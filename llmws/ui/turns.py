@@ -88,6 +88,11 @@ class Turns:
         """A conversation with what it came to: an answer has ended in it."""
         return await self._api.chat(id)
 
+    @intent
+    async def titles(self, view: str, *, wanted: bool) -> dict[str, Any]:
+        """Let a model name one's conversations from now on, or not."""
+        return await self._api.update_me(automatic_titles=wanted)
+
     async def _begun(self, view: str | None, chat: str, sent: dict[str, Any]) -> dict[str, Any]:
         """Follow the answer that was begun, and tell all tabs what stands below what now."""
         known = await self._api.chat(chat)

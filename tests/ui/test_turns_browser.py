@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 from playwright.sync_api import Locator, expect
 
+from llmws.client import Client
+from llmws.errors import NotFound
+
+from .conftest import Workspace
 from .test_chat_browser import ENDLESS, ChatPage, Open, in_lab, in_voila, prepared
 
 __all__ = ["in_lab", "in_voila", "prepared"]
@@ -133,3 +138,48 @@ def test_what_was_stopped_goes_on_and_the_figures_tell_what_all_came_to(
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("An answer is being written on another branch.")).to_have_count(0)
     expect(chat.answers).to_have_count(2)
+
+
+def test_a_temporary_conversation_is_marked_in_no_list_and_gone_when_it_is_left(
+    in_voila: Open, workspace: Workspace
+) -> None:
+    chat, client = in_voila(), workspace.client()
+    chat.choose("Echo")
+    entries = chat.entries.count()
+    toggle = chat.page.get_by_role("button", name="Temporary conversation")
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-pressed", "true")
+    chat.ask("Between you and me")
+    chat.finished(1)
+    mark = chat.page.get_by_text("gone when you leave it")
+    expect(mark).to_be_visible()
+    chat.page.reload()
+    said(chat.ready(), "Between you and me", "Between you and me")
+    expect(mark).to_be_visible()
+    assert chat.entries.count() == entries
+    assert "Between you and me" not in list(client.chats.list().title)
+    held = chat.page.evaluate("Object.values(sessionStorage)")
+    kept = next(one for one in held if re.fullmatch("[0-9a-f]{32}", one))
+    assert client.chats.open(kept).temporary
+    chat.composer.press("Control+Shift+O")
+    expect(mark).to_have_count(0)
+    expect(toggle).to_have_attribute("aria-pressed", "false")
+    wait_until_gone(client, kept)
+
+    # Whether a model names the others is said in the menu.
+    chat.page.get_by_role("button", name="Conversation menu").click()
+    chat.page.get_by_role("menuitem", name="Stop naming by a model").click()
+    chat.page.get_by_role("button", name="Conversation menu").click()
+    expect(chat.page.get_by_role("menuitem", name="Name by a model")).to_be_visible()
+    assert not client.chats.automatic_titles()
+    client.chats.automatic_titles(True)
+
+
+def wait_until_gone(client: Client, chat_id: str) -> None:
+    limit = time.monotonic() + 30
+    while time.monotonic() < limit:
+        try:
+            client.chats.open(chat_id)
+        except NotFound:
+            return
+    raise AssertionError("it is still there")

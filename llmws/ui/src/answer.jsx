@@ -10,6 +10,7 @@ import { textOf } from "./messages.js";
 import { t } from "./strings.js";
 import { Resend, ToolCall } from "./tool-calls.jsx";
 import { AnswerActions, AskedActions, EditBox, GoOn } from "./turn-actions.jsx";
+import { warningOf } from "./turn-strings.js";
 import "./answer.css";
 
 function Markdown({ text, finished }) {
@@ -94,7 +95,7 @@ function Part({ part, row, page, message, last, end, done }) {
     case "tool_call":
       return <ToolCall part={part} row={row} page={page} last={end} />;
     case "warning":
-      return <p class="lw-note">{part.text}</p>;
+      return <p class="lw-note">{warningOf(part)}</p>;
     case "citation":
       return (
         <a

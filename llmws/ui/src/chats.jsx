@@ -14,8 +14,9 @@ import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { onShortcut, Shortcuts } from "./shortcuts.jsx";
 import { Sidebar, TitleInput } from "./sidebar.jsx";
 import { Stream } from "./stream.jsx";
+import { Temporary, TemporaryToggle } from "./temporary.jsx";
 import { TransferSheets, transferItems } from "./transfer.jsx";
-import { Elsewhere } from "./turn-actions.jsx";
+import { Elsewhere, titlesItem } from "./turn-actions.jsx";
 import "./chats.css";
 
 function Header({ page, drawer, onLanguage }) {
@@ -47,6 +48,7 @@ function Header({ page, drawer, onLanguage }) {
           {title}
         </h2>
       )}
+      <TemporaryToggle page={page} />
       <Filling page={page} />
       <Menu
         label={t("chat_actions")}
@@ -55,7 +57,8 @@ function Header({ page, drawer, onLanguage }) {
           shareItem(page),
           !reading && assistantItem(page),
           ...transferItems(page),
-          chat && ["trash", t("delete"), () => page.library.remove(chat)],
+          chat && ["trash", t("delete"), () => (chat.temporary ? page.startNew() : page.library.remove(chat))],
+          titlesItem(page),
           ["terminal", t("as_code"), () => open("code")],
           ["keyboard", t("shortcuts"), () => open("shortcuts")],
           ["globe", t("language"), onLanguage],
@@ -126,6 +129,7 @@ function Page({ page, onLanguage }) {
       <main class="lw-main" {...(reading ? {} : drop.handlers)}>
         <Header page={page} drawer={drawer} onLanguage={onLanguage} />
         <Away page={page} />
+        <Temporary page={page} />
         {reading ? <SharedChat page={page} /> : <Stream page={page} />}
         {!reading && <Elsewhere page={page} />}
         <Toasts page={page} />

@@ -163,6 +163,7 @@ export class Conversations extends Attached {
 
   show(id) {
     if (id === this.open.value?.id) return;
+    this.turns.leave(this.open.value);
     batch(() => {
       this.place.value++;
       this.rows.value = [];
@@ -175,6 +176,7 @@ export class Conversations extends Attached {
 
   startNew() {
     const left = this.open.value;
+    this.turns.leave(left);
     batch(() => {
       this.place.value++;
       this.draft.value = { model: this.modelId.value ?? this.#firstModel(), parameters: {}, system: "" };
@@ -218,7 +220,7 @@ export class Conversations extends Attached {
   async send(text, attached = [], key = randomId()) {
     const place = this.place.value;
     const { id = null } = this.open.value ?? {};
-    const { parameters, system, assistant_id: assistant = null } = this.settings.value;
+    const { parameters, system, assistant_id: assistant = null, temporary = false } = this.settings.value;
     const model = this.modelId.value;
     const parts = text ? [...attached, { type: "text", text }] : attached;
     const asked = newRow({ message: { role: "user", parts } });
@@ -226,7 +228,7 @@ export class Conversations extends Attached {
     this.rows.value = [...this.rows.value, asked, answer];
     this.turns.asked.value++;
     try {
-      const begun = id ? {} : { parameters, system: system || (assistant && ""), assistant };
+      const begun = id ? {} : { parameters, system: system || (assistant && ""), assistant, temporary };
       const attachments = attached.map(({ type, data }) => ({ type, id: data.attachment }));
       const values = { chat: id, text, key, model, attachments, ...begun };
       await this.comm.call("say", values, (told) => this.begun(place, [asked, answer], told));
@@ -341,7 +343,7 @@ export class Conversations extends Attached {
     if (this.library.isGone(chat.id)) return;
     this.turns.know(chat);
     if (this.open.value?.id === chat.id) this.open.value = chat;
-    this.library.know(chat);
+    if (!chat.temporary) this.library.know(chat);
   }
 
   /** A chat was deleted, here or elsewhere. */

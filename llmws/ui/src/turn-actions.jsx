@@ -10,6 +10,8 @@ import { t } from "./turn-strings.js";
 import "./turns.css";
 
 const COPIED_MS = 1_500;
+/** What a list of models may take above its button. */
+const LIST_HEIGHT = 420;
 /** How an answer ends of which there may be more. */
 const CUT_OFF = ["length", "cancelled", "interrupted", "error"];
 
@@ -66,6 +68,7 @@ function Versions({ row, page }) {
 /** The models that an answer can be asked of again. */
 function OtherModel({ row, page, busy }) {
   const open = useSignal(false);
+  const below = useSignal(false);
   const close = () => {
     open.value = false;
   };
@@ -74,14 +77,16 @@ function OtherModel({ row, page, busy }) {
     page.turns.regenerate(row, id);
   };
   return (
-    <div class="lw-menu lw-models">
+    <div class="lw-menu lw-models" data-below={below.value}>
       <IconButton
         name="chevron"
         label={t("ask_other")}
         aria-haspopup="dialog"
         aria-expanded={open.value}
         disabled={busy}
-        onClick={() => {
+        onClick={({ currentTarget }) => {
+          const above = currentTarget.getBoundingClientRect().top;
+          below.value = above - currentTarget.closest(".lw-log").getBoundingClientRect().top < LIST_HEIGHT;
           open.value = !open.value;
         }}
       />
@@ -222,6 +227,12 @@ export function EditBox({ page }) {
       </div>
     </div>
   );
+}
+
+/** The entry of a menu that lets a model name conversations, or no more; none where nobody gets such titles. */
+export function titlesItem(page) {
+  const wanted = page.sharing.me.value.automatic_titles ?? null;
+  return wanted !== null && ["idea", t(wanted ? "titles_off" : "titles_on"), () => page.turns.nameByModel(!wanted)];
 }
 
 /** An answer that is written where nobody looks. */

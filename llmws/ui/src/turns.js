@@ -101,6 +101,24 @@ export class Turns {
     await page.attempt("written_by", { generation }, (id) => this.show(id));
   }
 
+  // What leaves no history
+
+  /** A temporary conversation that is left is gone, also for who looks at it in another tab. */
+  leave(chat) {
+    const page = this.#page;
+    if (!chat?.temporary || page.library.isGone(chat.id)) return;
+    page.library.forget(chat.id);
+    page.attempt("delete", { id: chat.id });
+  }
+
+  /** Whether a model is asked for titles from now on. */
+  async nameByModel(wanted) {
+    const { me } = this.#page.sharing;
+    await this.#page.attempt("titles", { wanted }, (told) => {
+      me.value = { ...me.value, ...told };
+    });
+  }
+
   // Figures
 
   know({ id, totals, context }) {
