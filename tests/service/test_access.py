@@ -115,6 +115,8 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
     file = (await http.post("/api/attachments?name=secret.txt", content=b"secret", headers=by("ada"))).json()["id"]
     refers = {"parts": [{"type": "file", "data": {"attachment": file}}]}
     theirs = (await http.post("/api/chats", json={"model": "echo"}, headers=by("eve"))).json()["id"]
+    announced = {"name": "chats.json", "bytes": 5}
+    file = f"/api/imports/{(await http.post('/api/imports', json=announced, headers=by('ada'))).json()['id']}"
     tries = [
         ("GET", f"/api/attachments/{file}", None),
         ("GET", f"/api/attachments/{file}/content", None),
@@ -136,6 +138,11 @@ async def test_nobody_finds_what_is_another_s(http: httpx.AsyncClient) -> None:
         ("GET", answer, None),
         ("GET", f"{answer}/events", None),
         ("POST", f"{answer}/cancel", None),
+        ("GET", f"/api/exports?chat={chat['id']}", None),
+        ("GET", file, None),
+        ("GET", f"{file}/records", None),
+        ("POST", f"{file}/content?offset=0", None),
+        ("DELETE", file, None),
         ("POST", "/api/tickets", {"action": "download", "thing": f"chats/{chat['id']}"}),
         *(("PUT", f"{thing}/grants/person/eve", None) for thing in (mine, f"/api/assistants/{assistant}")),
         ("POST", f"{mine}/links", {}),

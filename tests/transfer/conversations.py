@@ -59,13 +59,13 @@ def a_conversation(**more: object) -> Conversation:
     return Conversation(**{**about, **more})  # type: ignore[arg-type]
 
 
-def large_file(path: Path, chats: int = 2_500) -> Path:
+def large_file(path: Path, chats: int = 2_500, begin: int = 0) -> Path:
     """A file of our own, of some 40 KB for each of its chats."""
     said = "Why is the sky blue? 天空为什么是蓝色的？ " * 800
     nodes = (*a_conversation().nodes, Node("long", "a3", Message.user(said), 200.0))
 
     def many() -> Iterator[Conversation]:
-        for index in range(chats):
+        for index in range(begin, begin + chats):
             yield a_conversation(id=str(index), title=f"Sky {index}", nodes=nodes, head_id="long")
 
     with path.open("w", encoding="utf-8") as file:
