@@ -108,9 +108,17 @@ def tour_of_chat(look: Look) -> Iterator[str]:
     look.press(".lw-composer [aria-label=Parameters]")
     yield "parameters"
     look.page.keyboard.press("Escape")
-    look.press(".lw-head .lw-menu > button")
+    look.press(".lw-head [aria-haspopup=menu]")
     yield "menu"
     look.page.keyboard.press("Escape")
+    for dialog in ("Share", "Save as assistant", "Import", "Show as code", "Keyboard shortcuts"):
+        look.press(".lw-head [aria-haspopup=menu]")
+        look.press("[role=menuitem]", dialog)
+        expect(look.page.get_by_role("dialog")).to_be_visible()
+        expect(look.page.locator(".lw-skeleton, .lw-skeleton-list")).to_have_count(0)
+        yield dialog
+        look.page.keyboard.press("Escape")
+        expect(look.page.get_by_role("dialog")).to_have_count(0)
     look.drawer()
     look.press(".lw-entry-open", "Refused")
     expect(look.page.get_by_role("alert")).to_be_visible()
@@ -254,7 +262,7 @@ def test_the_language_is_switched_on_the_page_and_remembered(looks: Callable[[st
     look = looks(name)
     look.dress("light", "wide")
     expect(look.root).to_have_attribute("lang", "en")
-    look.press(".lw-head .lw-menu > button")
+    look.press(".lw-head [aria-haspopup=menu]")
     look.press("[role=menuitem]", "中文")
     expect(look.root).to_have_attribute("lang", "zh-CN")
     expect(look.root.locator(".lw-head")).to_contain_text(re.compile("[一-鿿]"))
@@ -265,7 +273,7 @@ def test_the_language_is_switched_on_the_page_and_remembered(looks: Callable[[st
         assert look.page.evaluate("document.documentElement.lang") == "zh-CN"
     look.judge("Chinese")
     assert look.faults == set()
-    look.press(".lw-head .lw-menu > button")
+    look.press(".lw-head [aria-haspopup=menu]")
     look.press("[role=menuitem]", "English")
     expect(look.root).to_have_attribute("lang", "en")
 

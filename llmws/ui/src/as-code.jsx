@@ -14,7 +14,7 @@ function Lines({ code, box }) {
     colour(box.current);
   }, [code]);
   return (
-    <pre class="lw-lines">
+    <pre class="lw-lines" tabIndex={0}>
       <code class="language-python" ref={box} />
     </pre>
   );
