@@ -95,7 +95,7 @@ def test_the_token_of_a_server_is_a_key_to_the_gateway(hub: RunningHub, sign_in:
     api.close()
 
 
-def test_a_download_passes_the_hub_s_door(hub: RunningHub, sign_in: SignIn) -> None:
+def test_a_download_and_an_upload_pass_the_hub_s_door(hub: RunningHub, sign_in: SignIn) -> None:
     api = program(at_lab(sign_in("rita")))
     chat = api.post("/api/chats", json={"model": "echo", "title": "Moons"}).json()
     ticket = api.post("/api/tickets", json={"action": "download", "thing": f"chats/{chat['id']}"}).json()
@@ -103,6 +103,11 @@ def test_a_download_passes_the_hub_s_door(hub: RunningHub, sign_in: SignIn) -> N
     assert got.status_code == 200
     assert got.text.startswith("# Moons")
     assert httpx.get(f"{hub.url}{ticket['path'][:-1]}", timeout=60).status_code == 403
+    way_in = api.post("/api/tickets", json={"action": "upload", "thing": "attachments"}).json()["path"]
+    sent = httpx.post(f"{hub.url}{way_in}&name=moons.csv", content=b"Io,3", timeout=60)
+    assert (sent.status_code, sent.json()["media_type"]) == (201, "text/csv")
+    assert api.get(f"/api/attachments/{sent.json()['id']}/content").content == b"Io,3"
+    assert httpx.post(f"{hub.url}{way_in[:-1]}&name=moons.csv", content=b"x", timeout=60).status_code == 403
     api.close()
 
 

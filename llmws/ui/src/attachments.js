@@ -121,13 +121,14 @@ export class Attachments {
 
 /** The addresses of the pictures in messages, asked for together and only while they are looked at. */
 export class Pictures {
-  #page;
+  #ask;
   /** By id `{address, until}`; what was sent from here is shown from here. */
   #known = new Map();
   #wanted = new Map();
 
-  constructor(page) {
-    this.#page = page;
+  /** `ask(ids)` gives the paths below the door, by their ids. */
+  constructor(ask) {
+    this.#ask = ask;
   }
 
   know(id, url) {
@@ -139,7 +140,7 @@ export class Pictures {
     const known = this.#known.get(id);
     if (known && performance.now() < known.until) return known.address;
     const address = new Promise((resolve) => {
-      if (!this.#wanted.size) setTimeout(() => this.#ask(), GATHER_MS);
+      if (!this.#wanted.size) setTimeout(() => this.#gather(), GATHER_MS);
       this.#wanted.set(id, resolve);
     });
     this.#known.set(id, { address, until: performance.now() + TICKET_MS });
@@ -151,13 +152,13 @@ export class Pictures {
     this.#known.delete(id);
   }
 
-  async #ask() {
+  async #gather() {
     const wanted = this.#wanted;
     this.#wanted = new Map();
     const ids = [...wanted.keys()];
     for (let at = 0; at < ids.length; at += 50) {
       const some = ids.slice(at, at + 50);
-      const paths = await this.#page.comm.call("pictures", { ids: some }).catch(() => ({}));
+      const paths = await this.#ask(some).catch(() => ({}));
       for (const id of some) {
         if (!paths[id]) this.forget(id);
         wanted.get(id)(paths[id] ? doorUrl(paths[id]) : null);

@@ -196,8 +196,8 @@ export function AttachedParts({ message, page }) {
   const parts = (message.parts ?? []).filter((part) => part.data?.attachment);
   if (!parts.length) return null;
   const save = (data) => async () => {
-    const paths = await page.comm.call("pictures", { ids: [data.attachment] }).catch(() => ({}));
-    if (paths[data.attachment]) saveFile(paths[data.attachment]);
+    const address = await page.pictures.address(data.attachment);
+    if (address) saveFile(address);
     else page.fail({ message: `${data.name}: ${t("attachment_gone")}` });
   };
   return (

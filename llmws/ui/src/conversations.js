@@ -30,7 +30,7 @@ export class Conversations extends Attached {
   transfer = new Transfer(this);
   turns = new Turns(this);
   attachments = new Attachments(this);
-  pictures = new Pictures(this);
+  pictures = new Pictures((ids) => this.comm.call("pictures", { ids }));
   tools = new ToolCalls(this);
   models = signal([]);
   /** The chat that is shown; null is a new one that has not been sent. */

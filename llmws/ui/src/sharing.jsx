@@ -1,7 +1,9 @@
 /** Sharing: the dialog that gives and takes back, the list of what others share, and a conversation of theirs to read. */
 import { useSignal } from "@preact/signals";
-import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Answer } from "./answer.jsx";
+import { Pictures } from "./attachments.js";
+import { AttachedParts } from "./attachments.jsx";
 import { Dialog } from "./dialog.jsx";
 import { exactTime, relativeTime } from "./format.js";
 import { Icon } from "./icons.jsx";
@@ -290,14 +292,19 @@ export function SharedTitle({ page }) {
   );
 }
 
-function SharedRow({ row, last }) {
+/** What was said; `page` shows what is attached, and can do nothing else. */
+function SharedRow({ row, page, last }) {
   const message = row.message.value;
+  if (message.role === "tool") return null;
   if (message.role !== "user") return <Answer row={row} page={{}} last={last} />;
   return (
     <article class="lw-asked" aria-label={t("you")}>
-      <div class="lw-bubble" title={exactTime(row.at)}>
-        {textOf(message)}
-      </div>
+      <AttachedParts message={message} page={page} />
+      {textOf(message) && (
+        <div class="lw-bubble" title={exactTime(row.at)}>
+          {textOf(message)}
+        </div>
+      )}
     </article>
   );
 }
@@ -307,6 +314,10 @@ export function SharedChat({ page }) {
   const { sharing } = page;
   const { chat, rows, earlier, loading } = sharing.reading.value;
   const box = useRef();
+  const shown = useMemo(() => {
+    const pictures = new Pictures((ids) => page.comm.call("shared_pictures", { id: chat.id, ids }));
+    return { pictures, fail: (error) => page.fail(error) };
+  }, [chat.id]);
   const first = rows[0]?.id;
   const fromEnd = useRef(0);
   // The end is what was opened for; what is loaded before it moves nothing.
@@ -331,7 +342,7 @@ export function SharedChat({ page }) {
             {loading && !rows.length && <div class="lw-skeleton" role="status" aria-label={t("loading")} />}
             {!loading && !rows.length && <p class="lw-quiet">{t("shared_empty")}</p>}
             {rows.map((row, index) => (
-              <SharedRow key={row.key} row={row} last={index === rows.length - 1} />
+              <SharedRow key={row.key} row={row} page={shown} last={index === rows.length - 1} />
             ))}
           </div>
         </div>
