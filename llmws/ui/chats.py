@@ -19,6 +19,7 @@ from ..messages import Message
 from .as_code import AsCode
 from .given import parameters_of
 from .inputs import Inputs, said
+from .library import Library
 from .page import STATIC, Page, intent
 from .sharing import Sharing
 from .streams import Streams
@@ -32,7 +33,7 @@ _SHOWN, _READ = 60, 200
 _PULSE_LIMIT_S = 2.5
 
 
-class Chat(AsCode, Inputs, Tools, Turns, Sharing, Transfer, Typesetting, Page):
+class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting, Page):
     """The chat page: talk with the models of the workspace; conversations are kept.
 
     Args:
@@ -98,7 +99,7 @@ class Chat(AsCode, Inputs, Tools, Turns, Sharing, Transfer, Typesetting, Page):
     @intent
     async def start(self, view: str, *, chat: str | None = None) -> dict[str, Any]:
         """All that a fresh tab needs; `chat` is what it showed before it was reloaded, perhaps by another kernel."""
-        models, chats = await asyncio.gather(self._api.models(), self._api.chats())
+        models, chats = await asyncio.gather(self._api.models(), self._outside())
         shown = await self._snapshot_if_there(self.chat_id or chat)
         return {"models": models, "chats": chats, "chat": shown}
 
@@ -107,14 +108,10 @@ class Chat(AsCode, Inputs, Tools, Turns, Sharing, Transfer, Typesetting, Page):
         """Whether the service is there, and what is new."""
         try:
             async with asyncio.timeout(_PULSE_LIMIT_S):
-                models, chats = await asyncio.gather(self._api.models(), self._api.chats())
+                models, chats = await asyncio.gather(self._api.models(), self._outside())
         except TimeoutError:
             raise ServiceError("The service does not answer.", remedy="See `llmws status`.") from None
         return {"models": models, "chats": chats}
-
-    @intent
-    async def find(self, view: str, *, query: str = "", cursor: str | None = None) -> dict[str, Any]:
-        return await self._api.chats(cursor=cursor, query=query or None)
 
     @intent
     async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
@@ -174,17 +171,6 @@ class Chat(AsCode, Inputs, Tools, Turns, Sharing, Transfer, Typesetting, Page):
         changes = {"title": title, "model": model, "parameters": parameters_of(parameters), "system": system}
         given = {name: value for name, value in changes.items() if value is not None}
         return self._share(view, await self._api.update_chat(id, **given))
-
-    @intent
-    async def delete(self, view: str, *, id: str) -> None:
-        await self._api.delete_chat(id)
-        if self.chat_id == id:
-            self.chat_id = None
-        self.tell("removed", view, id=id)
-
-    @intent
-    async def restore(self, view: str, *, id: str) -> dict[str, Any]:
-        return self._share(view, await self._api.restore_chat(id))
 
     @intent
     async def stop(self, view: str, *, generation: str) -> None:

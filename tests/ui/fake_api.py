@@ -42,9 +42,20 @@ class FakeApi:
         self._check("models")
         return [dict(model) for model in MODELS]
 
-    async def chats(self, limit: int = 50, cursor: str | None = None, query: str | None = None) -> dict[str, Any]:
+    async def chats(
+        self,
+        limit: int = 50,
+        cursor: str | None = None,
+        query: str | None = None,
+        folder: str | None = None,
+        tag: str | None = None,
+        archived: bool | None = None,
+    ) -> dict[str, Any]:
         self._check("chats")
-        found = [chat for chat in self._chats.values() if (query or "").lower() in chat["title"].lower()]
+        among = [chat for chat in self._chats.values() if bool(archived) == chat.get("archived", False)]
+        among = [chat for chat in among if folder in (None, chat.get("folder", ""))]
+        among = [chat for chat in among if tag is None or tag in chat.get("tags", [])]
+        found = [chat for chat in among if (query or "").lower() in chat["title"].lower()]
         found.sort(key=lambda chat: -chat["updated_at"])
         begin = int(cursor or 0)
         following = str(begin + limit) if len(found) > begin + limit else None
@@ -79,6 +90,21 @@ class FakeApi:
             changes["parameters"] = changes["parameters"].to_dict()
         self._known(chat_id).update(changes, updated_at=time.time())
         return self._told(chat_id)
+
+    async def folders(self) -> list[dict[str, Any]]:
+        return self._headings([chat.get("folder", "") for chat in self._chats.values()])
+
+    async def chat_tags(self) -> list[dict[str, Any]]:
+        return self._headings([tag for chat in self._chats.values() for tag in chat.get("tags", [])])
+
+    async def rename_folder(self, folder: str, to: str) -> dict[str, Any]:
+        moved = [chat for chat in self._chats.values() if chat.get("folder") == folder]
+        for chat in moved:
+            chat["folder"] = to
+        return {"name": to, "moved": len(moved)}
+
+    def _headings(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        return [{"name": name, "chats": names.count(name)} for name in sorted({*names} - {""})]
 
     async def delete_chat(self, chat_id: str) -> None:
         self._check("delete_chat", chat_id)

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from llmws.messages import Parameters
 
@@ -54,6 +54,12 @@ class ChatPage:
         self.page.get_by_role("searchbox").fill(title)
         self.entries.locator(".lw-entry-open", has_text=title).click()
         expect(self.title).to_have_text(title)
+
+    def act(self, entry: Locator, what: str) -> None:
+        """Choose from the menu of an entry of the list."""
+        entry.hover()
+        entry.get_by_role("button", name=re.compile("^Menu of|的菜单$")).click()
+        self.page.get_by_role("menuitem", name=what).click()
 
     def finished(self, count: int = 1) -> None:
         """Wait until so many answers have their figures, and none is under way."""
@@ -298,7 +304,7 @@ def test_a_conversation_is_renamed_deleted_and_brought_back(dashboard: ChatPage,
     chat.page.keyboard.press("Enter")
     expect(chat.title).to_have_text("A better title")
     entry = chat.entries.filter(has_text="A better title")
-    entry.get_by_role("button", name="Delete").click()
+    chat.act(entry, "Delete")
     expect(entry).to_have_count(0)
     expect(chat.page.get_by_text("What are you working on?")).to_be_visible()
     chat.page.get_by_role("button", name="Undo").click()
@@ -546,7 +552,7 @@ def test_hostile_model_text_executes_nothing_and_loads_nothing(
         for link in chat.page.locator(".lw-markdown a").all():
             assert re.match(r"https?://|mailto:", link.get_attribute("href") or "https://")
         chat.page.locator(".lw-markdown").first.hover()
-    chat.entries.first.get_by_role("button", name="Rename").click()
+    chat.act(chat.entries.first, "Rename")
     chat.page.get_by_label("Title").fill(PAYLOADS[1])
     chat.page.keyboard.press("Enter")
     expect(chat.title).to_have_text(PAYLOADS[1])

@@ -82,7 +82,7 @@ function Page({ page, onLanguage }) {
       box.current.querySelector(".lw-side input[type=search]").focus();
     },
     walk: (step) => {
-      const entries = [...box.current.querySelectorAll(".lw-entry-open")];
+      const entries = [...box.current.querySelectorAll(".lw-entry-open:not([aria-expanded])")];
       const open = entries.findIndex((entry) => entry.ariaCurrent === "true");
       entries[open < 0 ? 0 : open + step]?.click();
     },

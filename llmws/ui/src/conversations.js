@@ -59,6 +59,7 @@ export class Conversations extends Attached {
         this.know(chat);
       },
       removed: ({ id }) => this.forget(id),
+      folder: (message) => this.library.folderRenamed(message),
       appended: (message) => this.#append(message),
       branched: ({ id }) => id === this.open.value?.id && this.again(),
       calls: (message) => this.tools.know(message),
@@ -104,7 +105,11 @@ export class Conversations extends Attached {
     this.library.refresh(chats);
     this.#readOthers();
     const chat = chats.items.find((one) => one.id === this.open.value?.id);
-    if (!chat) return;
+    if (chat) this.heard(chat);
+  }
+
+  /** The open chat, as a list tells it now. */
+  heard(chat) {
     // Another notebook or dashboard said something in it.
     const said = chat.updated_at > this.open.value.updated_at;
     this.open.value = chat;
@@ -203,13 +208,15 @@ export class Conversations extends Attached {
     });
   }
 
-  /** Bring a message of the open conversation into view, also one that was not read yet. */
+  /** Bring a message of the open conversation into view, also one that was not read yet, or is on another branch. */
   async showMessage(id) {
     await this.#shown;
     const place = this.place.value;
     const isThere = () => this.rows.value.some((row) => row.id === id);
     while (!isThere() && this.earlier.value && place === this.place.value)
       if (!(await this.showEarlier(AT_ONCE))) return;
+    if (place !== this.place.value) return;
+    if (!isThere()) await this.turns.show(id);
     // Its place is made with the next frame.
     if (isThere()) requestAnimationFrame(() => this.reader.reveal(id));
   }
@@ -320,7 +327,8 @@ export class Conversations extends Attached {
   }
 
   #ended(generation) {
-    const chat = [this.open.value, ...this.library.chats.value].find((one) => one?.running === generation);
+    const open = this.open.value?.running === generation ? this.open.value : null;
+    const chat = open ?? this.library.answering(generation);
     this.turns.ended(generation);
     if (chat) this.know({ ...chat, running: null });
   }

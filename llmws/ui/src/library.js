@@ -3,16 +3,87 @@
  *
  * `page` is the state of the chat page; what is known of the open conversation is its business.
  */
-import { batch, signal } from "@preact/signals";
-import { t } from "./strings.js";
+import { batch, computed, signal } from "@preact/signals";
+import { t } from "./library-strings.js";
+import { recall, remember } from "./page.js";
+
+const OPENED = "llmws.folders";
+
+const newestFirst = (one, other) => other.pinned - one.pinned || other.updated_at - one.updated_at;
+
+/** `chat` as it is now, found as it was `before`. */
+function found(chat, before) {
+  const match = chat.title === before.title ? before.match : { ...before.match, title_ranges: [] };
+  return { ...chat, match };
+}
+
+/** A list as it was read so far; `holds` says whether a chat belongs in it. */
+class Listed {
+  items = signal([]);
+  more = signal(null);
+
+  constructor(among, holds) {
+    this.among = among;
+    this.holds = holds;
+  }
+
+  /** Take in a page from the beginning, and keep what follows it. */
+  begin({ items, next_cursor }) {
+    const fresh = new Set(items.map((chat) => chat.id));
+    const last = items.at(-1);
+    const follows = (chat) => !fresh.has(chat.id) && last && newestFirst(last, chat) < 0;
+    const rest = next_cursor ? this.items.value.filter(follows) : [];
+    this.items.value = [...items, ...rest];
+    if (!rest.length) this.more.value = next_cursor;
+  }
+
+  goOn({ items, next_cursor }) {
+    const known = new Set(this.items.value.map((chat) => chat.id));
+    this.items.value = [...this.items.value, ...items.filter((chat) => !known.has(chat.id))];
+    this.more.value = next_cursor;
+  }
+
+  drop(id) {
+    if (this.items.value.some((chat) => chat.id === id))
+      this.items.value = this.items.value.filter((chat) => chat.id !== id);
+  }
+
+  /** Take in what is known of a chat now. */
+  know(chat) {
+    const before = this.items.value.find((one) => one.id === chat.id);
+    if (this.among.query) {
+      // Nobody knows whether it is still found; where it stands stays.
+      if (before) this.items.value = this.items.value.map((one) => (one === before ? found(chat, one) : one));
+      return;
+    }
+    const others = this.items.value.filter((one) => one !== before);
+    if (this.holds(chat)) this.items.value = [...others, chat].sort(newestFirst);
+    else if (before) this.items.value = others;
+  }
+}
+
+const inFolder = (name) => new Listed({ folder: name }, (chat) => chat.folder === name && !chat.archived);
 
 export class Library {
-  chats = signal([]);
-  more = signal(null);
+  folders = signal([]);
+  tags = signal([]);
   query = signal("");
-  /** Set to the id of the chat whose title is being edited. */
+  /** The tag whose conversations alone are listed, and whether the archived are. */
+  tag = signal(null);
+  archived = signal(false);
+  /** The folders that are open, by name, each with its list. */
+  opened = signal(new Map());
+  /** Set to the id of the chat whose title is being edited, or to the name of a folder. */
   renaming = signal(null);
   renamingInHeader = signal(false);
+  renamingFolder = signal(null);
+  /** What is listed unless something is looked for. */
+  outside = new Listed({ folder: "" }, (chat) => !chat.archived && !chat.temporary && (!chat.folder || chat.pinned));
+  /** What is listed instead. */
+  sought = signal(null);
+
+  listed = computed(() => this.sought.value ?? this.outside);
+  chats = computed(() => this.listed.value.items.value);
 
   /** Chats deleted here. What was read before the deletion may come in after it. */
   #gone = new Set();
@@ -20,50 +91,103 @@ export class Library {
 
   constructor(page) {
     this.#page = page;
+    const names = recall(localStorage, OPENED);
+    if (Array.isArray(names)) this.opened.value = new Map(names.map((name) => [name, inFolder(name)]));
+  }
+
+  get #lists() {
+    return [this.outside, ...this.opened.value.values(), ...(this.sought.value ? [this.sought.value] : [])];
   }
 
   // Reading
 
   find(id) {
-    return this.chats.value.find((chat) => chat.id === id) ?? null;
+    const found = this.#lists.flatMap((list) => list.items.value).find((chat) => chat.id === id);
+    return found ?? null;
   }
 
-  async search(query) {
+  /** Take in the first page of what is outside of folders, and which folders and tags there are. */
+  refresh({ items, next_cursor, folders, tags }) {
+    this.outside.begin({ items: this.#there(items), next_cursor });
+    this.#head({ folders, tags });
+    for (const list of this.opened.value.values()) this.#read(list);
+  }
+
+  #head({ folders, tags }) {
+    this.folders.value = folders;
+    this.tags.value = tags;
+    if (!tags.some(({ name }) => name === this.tag.value) && this.tag.value) this.byTag(null);
+  }
+
+  #there(items) {
+    return items.filter((chat) => !this.#gone.has(chat.id));
+  }
+
+  async #read(list) {
+    const apply = ({ items, next_cursor }) => {
+      list.begin({ items: this.#there(items), next_cursor });
+      for (const chat of items) if (chat.id === this.#page.open.value?.id) this.#page.heard(chat);
+    };
+    await this.#page.attempt("find", list.among, apply);
+  }
+
+  async showMore(list) {
+    const { more, among } = list;
+    await this.#page.attempt("find", { ...among, cursor: more.value }, ({ items, next_cursor }) =>
+      list.goOn({ items: this.#there(items), next_cursor }),
+    );
+  }
+
+  /** List what `query` finds; an empty one lists all again. */
+  search(query) {
     this.query.value = query;
-    await this.#page.attempt("find", { query }, ({ items, next_cursor }) => {
-      if (query !== this.query.value) return;
-      this.chats.value = items;
-      this.more.value = next_cursor;
+    this.#seek();
+  }
+
+  byTag(name) {
+    this.tag.value = name;
+    this.#seek();
+  }
+
+  showArchived(archived) {
+    this.archived.value = archived;
+    this.#seek();
+  }
+
+  async #seek() {
+    const [query, tag, archived] = [this.query.value, this.tag.value, this.archived.value];
+    if (!query && !tag && !archived) {
+      this.sought.value = null;
+      return;
+    }
+    const among = { ...(query && { query }), ...(tag && { tag }), ...(archived && { archived }) };
+    const holds = (chat) => chat.archived === archived && (!tag || chat.tags.includes(tag));
+    const list = new Listed(among, holds);
+    const isWanted = () => query === this.query.value && tag === this.tag.value && archived === this.archived.value;
+    await this.#page.attempt("find", among, ({ items, next_cursor }) => {
+      if (!isWanted()) return;
+      list.begin({ items: this.#there(items), next_cursor });
+      this.sought.value = list;
     });
   }
 
-  async showMore() {
-    const values = { query: this.query.value, cursor: this.more.value };
-    await this.#page.attempt("find", values, ({ items, next_cursor }) => {
-      const known = new Set(this.chats.value.map((chat) => chat.id));
-      this.chats.value = [...this.chats.value, ...items.filter((chat) => !known.has(chat.id))];
-      this.more.value = next_cursor;
-    });
+  toggleFolder(name) {
+    const opened = new Map(this.opened.value);
+    if (!opened.delete(name)) opened.set(name, inFolder(name));
+    this.opened.value = opened;
+    remember(localStorage, OPENED, [...opened.keys()]);
+    if (opened.has(name)) this.#read(opened.get(name));
   }
 
-  /** Take in the newest page of the list, as the pulse brings it. */
-  refresh({ items: read, next_cursor }) {
-    if (this.query.value) return;
-    const items = read.filter((chat) => !this.#gone.has(chat.id));
-    const fresh = new Set(items.map((chat) => chat.id));
-    const oldest = items.at(-1)?.updated_at ?? 0;
-    const rest = next_cursor ? this.chats.value.filter((chat) => !fresh.has(chat.id) && chat.updated_at < oldest) : [];
-    this.chats.value = [...items, ...rest];
-    if (!rest.length) this.more.value = next_cursor;
-  }
-
-  /** Take in what is known of a chat now, unless it was deleted; the list is newest first. */
-  know(chat, listed = !this.query.value) {
+  /** Take in what is known of a chat now, unless it was deleted. */
+  know(chat) {
     if (this.isGone(chat.id)) return;
-    const others = this.chats.value.filter((one) => one.id !== chat.id);
-    if (!listed && others.length === this.chats.value.length) return;
-    const place = others.findIndex((one) => one.updated_at < chat.updated_at);
-    this.chats.value = others.toSpliced(place < 0 ? others.length : place, 0, chat);
+    for (const list of this.#lists) list.know(chat);
+  }
+
+  /** The chat that this generation answers in, where it is listed. */
+  answering(generation) {
+    return this.#lists.flatMap((list) => list.items.value).find((chat) => chat.running === generation);
   }
 
   isGone(id) {
@@ -77,7 +201,16 @@ export class Library {
 
   forget(id) {
     this.#gone.add(id);
-    this.chats.value = this.chats.value.filter((chat) => chat.id !== id);
+    for (const list of this.#lists) list.drop(id);
+  }
+
+  /** A folder has another name now, or (`to` is empty) is no more; its chats are read anew. */
+  folderRenamed({ folder, to }) {
+    const opened = new Map(this.opened.value);
+    if (opened.delete(folder) && to) opened.set(to, inFolder(to));
+    this.opened.value = opened;
+    remember(localStorage, OPENED, [...opened.keys()]);
+    this.#page.pulse();
   }
 
   // Doing
@@ -94,16 +227,54 @@ export class Library {
     if (title && title !== chat.title) this.#page.changeChat(chat, { title });
   }
 
+  /** Keep `chat` elsewhere: `folder`, `tags`, `pinned`, `archived`. */
+  async place(chat, where, undone = null) {
+    this.#page.know({ ...chat, ...where });
+    const done = await this.#page.attempt("place", { id: chat.id, ...where }, (placed) => this.#page.know(placed));
+    if (!done) return this.#page.know(chat);
+    this.#readHeadings();
+    if (undone) this.#page.toast({ text: undone, action: t("undo"), act: () => this.place(chat, this.#whereOf(chat)) });
+  }
+
+  #whereOf({ folder, tags, pinned, archived }) {
+    return { folder, tags, pinned, archived };
+  }
+
+  archive(chat) {
+    const archived = !chat.archived;
+    this.place(
+      chat,
+      { archived },
+      t(archived ? "archive_done" : "archive_undone", { title: chat.title || t("untitled") }),
+    );
+  }
+
+  async renameFolder(folder, to) {
+    this.renamingFolder.value = null;
+    if (to === folder) return;
+    await this.#page.attempt("rename_folder", { folder, to }, () => this.folderRenamed({ folder, to }));
+  }
+
   async remove(chat) {
+    const list = this.listed.value;
+    const place = list.items.value.findIndex((one) => one.id === chat.id);
+    const before = list.items.value[place];
     this.#page.forget(chat.id);
     const done = await this.#page.attempt("delete", { id: chat.id });
-    if (!done) return this.#restored(chat);
-    const act = () => this.#page.attempt("restore", { id: chat.id }, (restored) => this.#restored(restored));
+    const restored = (back) => {
+      this.#gone.delete(chat.id);
+      // What was found by words that it no longer has, was there all the same.
+      if (list.among.query && before) list.items.value = list.items.value.toSpliced(place, 0, found(back, before));
+      this.know(back);
+      this.#readHeadings();
+    };
+    if (!done) return restored(chat);
+    this.#readHeadings();
+    const act = () => this.#page.attempt("restore", { id: chat.id }, restored);
     this.#page.toast({ text: t("deleted", { title: chat.title || t("untitled") }), action: t("undo"), act });
   }
 
-  #restored(chat) {
-    this.#gone.delete(chat.id);
-    this.know(chat, true);
+  #readHeadings() {
+    this.#page.attempt("headings", {}, (told) => this.#head(told));
   }
 }

@@ -30,6 +30,8 @@ export class Reader {
   #held = [];
   #moved = false;
   #near = null;
+  /** The row that is brought into view, until a person moves: what is drawn on the way would push it out again. */
+  #wanted = null;
   #told = new WeakMap();
   /** Browsers that keep a place by themselves do it better, in the middle of a movement too. */
   #native = CSS.supports("overflow-anchor: auto");
@@ -50,6 +52,11 @@ export class Reader {
     const onWheel = (event) => {
       if (event.deltaY < 0) this.#stuck = false;
     };
+    const onMove = () => {
+      this.#wanted = null;
+    };
+    const moves = ["wheel", "pointerdown", "keydown"];
+    for (const move of moves) box.addEventListener(move, onMove, { passive: true });
     box.addEventListener("scroll", onScroll, { passive: true });
     box.addEventListener("wheel", onWheel, { passive: true });
     return () => {
@@ -58,6 +65,7 @@ export class Reader {
       this.#near = null;
       box.removeEventListener("scroll", onScroll);
       box.removeEventListener("wheel", onWheel);
+      for (const move of moves) box.removeEventListener(move, onMove);
     };
   }
 
@@ -78,6 +86,7 @@ export class Reader {
 
   toEnd() {
     this.#stuck = true;
+    this.#wanted = null;
     this.behind.value = false;
     this.#box.scrollTop = this.#box.scrollHeight;
   }
@@ -90,7 +99,8 @@ export class Reader {
 
   #settle() {
     if (this.#stuck) return this.toEnd();
-    if (!this.#native) this.restore();
+    if (this.#wanted?.isConnected) this.#wanted.scrollIntoView({ block: "start" });
+    else if (!this.#native) this.restore();
     this.#measure();
   }
 
@@ -140,6 +150,7 @@ export class Reader {
   /** The row gets the focus, so that it is read out, too. */
   #goTo(row) {
     this.#stuck = false;
+    this.#wanted = row;
     row.scrollIntoView({ block: "start" });
     row.focus({ preventScroll: true });
     row.animate({ backgroundColor: ["var(--accent-soft)", "transparent"] }, { duration: 1500, easing: "ease-in" });

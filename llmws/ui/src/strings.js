@@ -24,7 +24,6 @@ export const catalogue = {
   chat_actions: ["Conversation menu", "对话菜单"],
   chats: ["Conversations", "对话"],
   chats_empty: ["Your conversations will appear here.", "您的对话将显示在这里。"],
-  chats_none: ["No conversation matches.", "没有匹配的对话。"],
   checkpoints: ["Checkpoints", "检查点"],
   checkpoints_every: ["every {n} steps", "每 {n} 步"],
   choose_first: ["Choose a dataset and a base model.", "请选择数据集和底座模型。"],
