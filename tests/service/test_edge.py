@@ -92,7 +92,7 @@ def test_loopback_names_are_answered(service: Running, host: str) -> None:
         (b"{bad", "not JSON"),
         (b"", "body"),
         (b"[]", "JSON object"),
-        (b'{"modle": "echo"}', "`model`"),
+        (b'{"modle": "echo"}', "`modle`"),
         (b'{"model": "echo", "colour": "red"}', "colour"),
         (b'{"model": ""}', "`model`"),
         (b'{"model": "echo", "title": "\\ud800"}', "half a character"),

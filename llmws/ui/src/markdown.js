@@ -11,11 +11,15 @@ import { addBar, coloured, divide, LIVE_COLOUR, MOST_COLOURED } from "./code.js"
 import { mathExtensions, typeset, typesetter } from "./math.js";
 
 const escaped = (text) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+/** The same for text in which `&lt;` stands for a sign already. */
+const escapedOnce = (text) => text.replace(/[<>"']|&(?!#?\w+;)/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 const marked = new Marked({
   gfm: true,
   extensions: mathExtensions(escaped),
   renderer: {
+    // After `<kbd>`, `<code>`, `<pre>` or `<script>` marked takes text for HTML: what is no whole tag would become one.
+    text: (token) => (token.escaped && !token.tokens ? escapedOnce(token.text) : false),
     html: ({ text, block }) => {
       if (/^<\/?(br|sub|sup|kbd|b|i|u|s|mark)\s*\/?>$/i.test(text.trim())) return text;
       return block ? `<p>${escaped(text)}</p>` : escaped(text);
@@ -73,10 +77,11 @@ const SAFE_STYLE = new RegExp(`^(?:(?:(?:${SIZED}):[-\\w.#% ]+|position:relative
 const OWN_CLASS = /^(lw-(image|check|checked|formula|formula-block)|language-[\w+#.-]+|hljs[\w-]*)$/;
 
 let allowed = MARKDOWN;
-purify.addHook("uponSanitizeAttribute", (_node, data) => {
+purify.addHook("uponSanitizeAttribute", (node, data) => {
   const { attrName, attrValue } = data;
-  if (attrName === "href" && !/^(https?:\/\/|mailto:)/i.test(attrValue)) data.keepAttr = false;
-  if (attrName === "src" && !PICTURE.test(attrValue)) data.keepAttr = false;
+  if (attrName === "href" && !(node.tagName === "A" && /^(https?:\/\/|mailto:)/i.test(attrValue)))
+    data.keepAttr = false;
+  if (attrName === "src" && !(node.tagName === "IMG" && PICTURE.test(attrValue))) data.keepAttr = false;
   if (attrName === "style" && !SAFE_STYLE.test(attrValue.replace(/\s*([:;])\s*/g, "$1"))) data.keepAttr = false;
   if (attrName === "class" && allowed === MARKDOWN)
     data.attrValue = attrValue
@@ -85,8 +90,8 @@ purify.addHook("uponSanitizeAttribute", (_node, data) => {
       .join(" ");
 });
 
-/** The only function that turns a string of HTML into elements. */
-function fragment(html, list = MARKDOWN) {
+/** The only function that turns a string of HTML into elements; for `render`, and for who attacks it alone. */
+export function fragment(html, list = MARKDOWN) {
   allowed = list;
   // A frameset in the place of the body is nothing at all.
   return purify.sanitize(html, list) ?? document.createDocumentFragment();
