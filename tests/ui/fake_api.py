@@ -69,6 +69,7 @@ class FakeApi:
         parameters: Parameters | None = None,
         key: str | None = None,
         assistant: str | None = None,
+        temporary: bool | None = None,
     ) -> dict[str, Any]:
         self._check("create_chat", key)
         chat_id = uuid.uuid5(uuid.NAMESPACE_URL, key or uuid.uuid4().hex).hex

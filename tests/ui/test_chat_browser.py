@@ -566,7 +566,7 @@ def test_hostile_model_text_executes_nothing_and_loads_nothing(
     attributes = chat.page.locator(".lw-markdown *").evaluate_all(
         "all => [...new Set(all.flatMap(one => one.getAttributeNames()))]"
     )
-    assert set(attributes) <= {"class", "href", "target", "rel", "title", "type", "aria-label", "align"}
+    assert set(attributes) <= {"class", "href", "target", "rel", "title", "type", "aria-label", "align", "tabindex"}
 
 
 def test_a_dashboard_that_is_left_ends_its_kernel(in_voila: Open, workspace: Workspace) -> None:

@@ -40,7 +40,7 @@ export class Turns {
   async edit(row, text) {
     this.editing.value = null;
     const { parts = [] } = row.message.value;
-    const said = [{ type: "text", text }, ...parts.filter((part) => part.type !== "text")];
+    const said = [...parts.filter((part) => part.type !== "text"), { type: "text", text }];
     const fresh = [newRow({ message: { role: "user", parts: said } }), this.#answer(this.#page.modelId.value)];
     const done = await this.#begin(row, 0, fresh, "edit", { text, model: this.#page.modelId.value });
     if (!done) this.editing.value = { row, text };
