@@ -196,6 +196,7 @@ def test_a_whole_sentence_is_one_in_both_languages() -> None:
 def speaks(path: Path) -> set[str]:
     """The keys that are known where this file says something."""
     own = set(re.findall(r'from "\./([\w-]*strings\.js)"', text_of(path)))
+    own |= {path.name} & catalogues().keys()
     return {key for name in own | {BASE} for key in catalogues()[name].sentences}
 
 
@@ -210,7 +211,8 @@ def test_what_a_file_says_is_in_its_catalogue(path: Path) -> None:
 def test_no_sentence_is_left_over() -> None:
     code = "\n".join(text_of(path) for path in SCRIPTS if not path.name.endswith("strings.js"))
     written = set(re.findall(r'"([a-z]+(?:_[a-z0-9]+)*)"', code))
-    composed = tuple(f"{prefix}_" for prefix in re.findall(r"t\(`(\w+)_\$\{", code))
+    every = "\n".join(text_of(path) for path in SCRIPTS)
+    composed = tuple(f"{prefix}_" for prefix in re.findall(r"t\(`(\w+)_\$\{", every))
     keys = {key for _, key, _, _ in SENTENCES}
     titles = {key for key in keys if key.endswith("_title") and key.removesuffix("_title") in keys}
     assert {key for key in keys - written - titles if not key.startswith(composed)} == set()

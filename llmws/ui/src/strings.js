@@ -19,7 +19,10 @@ export const catalogue = {
   back: ["The service is back.", "服务已恢复。"],
   back_to: ["Back to {name}", "返回 {name}"],
   base: ["Base model", "底座模型"],
-  base_none: ["There is no model to begin with.", "没有可用的底座模型。"],
+  base_none: [
+    "There is no model to begin with. `llmws doctor` says what is missing.",
+    "没有可用的底座模型。运行 `llmws doctor` 查看缺少什么。",
+  ],
   cancel: ["Cancel", "取消"],
   chat_actions: ["Conversation menu", "对话菜单"],
   chats: ["Conversations", "对话"],
@@ -46,7 +49,10 @@ export const catalogue = {
   copy_log: ["Copy log", "复制日志"],
   copy_message: ["Copy answer", "复制回答"],
   dataset: ["Dataset", "数据集"],
-  dataset_none: ["There is no dataset.", "没有数据集。"],
+  dataset_none: [
+    "There is no dataset. Put one into `datasets` in the data folder, which `llmws status` names.",
+    "没有数据集。请放入数据目录的 `datasets` 中，运行 `llmws status` 可查看数据目录。",
+  ],
   dataset_own: ["yours", "您的"],
   dataset_sample: ["sample", "示例"],
   delete: ["Delete", "删除"],
