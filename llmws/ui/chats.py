@@ -28,8 +28,8 @@ from .transfer import Transfer
 from .turns import Turns
 from .typesetting import Typesetting
 
-# A page of messages that a browser gets at once, and one that `messages` reads at once.
-_SHOWN, _READ = 60, 200
+# How many messages a browser gets when it opens a chat, when it reads backwards, and `messages` at once.
+_FIRST, _SHOWN, _READ = 30, 60, 200
 _PULSE_LIMIT_S = 2.5
 
 
@@ -195,7 +195,7 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
 
     async def _snapshot(self, id: str) -> dict[str, Any]:
         """A conversation and its latest messages, as they are now."""
-        chat, page = await asyncio.gather(self._api.chat(id), self._api.messages(id, limit=_SHOWN))
+        chat, page = await asyncio.gather(self._api.chat(id), self._api.messages(id, limit=_FIRST))
         if chat["running"]:
             self._streams.follow(chat["running"])
         # From here to the reply nothing is awaited: what is told in between would be missing on the page.

@@ -120,8 +120,12 @@ def test_long_conversations_come_in_pages(browser: Browser, client: FakeClient) 
         browser.ask("say", text=str(number), key=f"k{number}", chat=chat)
     shown = browser.ask("show", id=chat)["value"]
     assert 0 < len(shown["messages"]) < 120
-    earlier = browser.ask("earlier", id=chat, cursor=shown["next_cursor"])["value"]
-    texts = [item["message"]["parts"][0]["text"] for item in earlier["messages"] + shown["messages"]]
+    items, cursor = shown["messages"], shown["next_cursor"]
+    while cursor:
+        earlier = browser.ask("earlier", id=chat, cursor=cursor)["value"]
+        items, cursor = earlier["messages"] + items, earlier["next_cursor"]
+    texts = [item["message"]["parts"][0]["text"] for item in items]
+    assert len(texts) == 120
     assert texts[:4] == ["0", "0", "1", "1"]
     assert len(browser.page.messages) == 120
 

@@ -104,7 +104,7 @@ def test_a_long_conversation_is_read_backwards_without_a_jump(in_voila: Open, lo
     chat.open(long_chat)
     expect(page.get_by_text(f"Answer {MESSAGES // 2 - 1}.")).to_be_in_viewport()
     slots = page.locator(".lw-slot")
-    assert slots.count() == 60
+    assert slots.count() < 60
     assert page.locator(".lw-answer").count() < 20
     place = page.locator(".lw-log").evaluate("log => log.scrollTop")
     while slots.count() < 200:
