@@ -63,6 +63,16 @@ def say(page: Page, text: str) -> None:
     expect(page.locator(".lw-answer .lw-figures").last).to_be_visible()
 
 
+def attach(hub: Running, token: str, name: str) -> None:
+    """Say something with a file in somebody's one conversation, as another page of theirs would."""
+    head = {"Authorization": f"Bearer {token}"}
+    file = hub.http.post("/api/attachments", params={"name": name}, content=b"# Io", headers=head).json()["id"]
+    chat = hub.http.get("/api/chats", headers=head).json()["items"][0]["id"]
+    said = {"parts": [{"type": "file", "data": {"attachment": file}}, {"type": "text", "text": "Read this."}]}
+    sent = hub.http.post(f"/api/chats/{chat}/messages", json=said, headers=head).raise_for_status().json()
+    hub.http.get(f"/api/generations/{sent['generation']['id']}/events", headers=head).raise_for_status()
+
+
 def menu(page: Page, item: str) -> None:
     page.get_by_role("button", name="Conversation menu").click()
     page.get_by_role("menuitem", name=item).click()
@@ -81,9 +91,48 @@ def judge(page: Page) -> None:
         assert faults == []
 
 
+def link_opens_until_it_is_revoked(page: Page, hub: Running) -> None:
+    """In the dialog that is open."""
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Good for").select_option(label="7 days")
+    dialog.get_by_role("button", name="Create link").click()
+    url = dialog.get_by_role("textbox", name="Link").input_value()
+    address = httpx.URL(hub.instance.url).copy_with(path=httpx.URL(url).path)
+    assert "Name three moons." in httpx.get(address, trust_env=False).text
+    judge(page)
+    dialog.get_by_role("button", name="Revoke").click()
+    expect(dialog).to_contain_text("Revoked")
+    assert httpx.get(address, trust_env=False).status_code == 404
+    dialog.get_by_role("button", name="Undo").last.click()
+    expect(dialog.get_by_role("button", name="Revoke")).to_be_visible()
+    assert httpx.get(address, trust_env=False).status_code == 200
+
+
+def make_poet_for_the_group(page: Page) -> None:
+    """Make an assistant of what is set, and share it."""
+    page.get_by_role("button", name="New conversation").click()
+    menu(page, "Save as assistant")
+    form = page.get_by_role("dialog", name="Save as assistant")
+    form.get_by_label("Name").fill("Poet")
+    form.get_by_label("What it is good for").fill("Answers in verse.")
+    form.get_by_label("System prompt").fill("Rhyme.")
+    judge(page)
+    form.get_by_role("button", name="Save").click()
+    card = page.locator(".lw-assistant", has_text="Poet")
+    card.get_by_role("button", name="Menu of Poet").click()
+    page.get_by_role("menuitem", name="Share…").click()
+    dialog = page.get_by_role("dialog", name="Share “Poet”")
+    dialog.get_by_text("Group", exact=True).click()
+    dialog.get_by_role("button", name="Share", exact=True).click()
+    expect(dialog.locator(".lw-share-list")).to_contain_text("lab")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+
 def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: Running) -> None:
     olga, pia = open_as("token-o"), open_as("token-p")
     say(olga, "Name three moons.")
+    attach(hub, "token-o", "moons.md")
 
     # Given to a person: she reads it, and goes on in a copy.
     menu(olga, "Share…")
@@ -95,14 +144,17 @@ def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: 
     shared = pia.locator(".lw-shared-list")
     expect(shared).to_contain_text("olga")
     shared.get_by_role("button", name="Name three moons.").click()
-    expect(pia.locator(".lw-answer")).to_contain_text("Name three moons.")
+    expect(pia.locator(".lw-answer").first).to_contain_text("Name three moons.")
     expect(pia.get_by_role("textbox", name="Message")).to_have_count(0)
     expect(pia.locator(".lw-head")).to_contain_text("Read only")
+    expect(pia.locator(".lw-asked")).to_contain_text(["Name three moons.", "moons.md"])
     judge(pia)
     pia.get_by_role("button", name="Continue in a copy").click()
     say(pia, "And a fourth.")
-    expect(pia.locator(".lw-answer")).to_have_count(2)
-    expect(olga.locator(".lw-answer")).to_have_count(1)
+    expect(pia.locator(".lw-answer")).to_have_count(3)
+    head = {"Authorization": "Bearer token-o"}
+    [own] = hub.http.get("/api/chats", headers=head).json()["items"]
+    assert len(hub.http.get(f"/api/chats/{own['id']}/messages", headers=head).json()["items"]) == 4
 
     # Taken back, given again, and taken back.
     dialog.get_by_role("button", name="Stop sharing with pia").click()
@@ -113,40 +165,13 @@ def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: 
     expect(pia.locator(".lw-toast[data-bad=true]")).to_contain_text("There is no such shared chat.")
     expect(shared).to_have_count(0)
 
-    # By link, which a browser without an account opens, until it is revoked.
-    dialog.get_by_role("combobox", name="Good for").select_option(label="7 days")
-    dialog.get_by_role("button", name="Create link").click()
-    url = dialog.get_by_role("textbox", name="Link").input_value()
-    address = httpx.URL(hub.instance.url).copy_with(path=httpx.URL(url).path)
-    assert "Name three moons." in httpx.get(address, trust_env=False).text
-    judge(olga)
-    dialog.get_by_role("button", name="Revoke").click()
-    expect(dialog).to_contain_text("Revoked")
-    assert httpx.get(address, trust_env=False).status_code == 404
-    dialog.get_by_role("button", name="Undo").last.click()
-    expect(dialog.get_by_role("button", name="Revoke")).to_be_visible()
-    assert httpx.get(address, trust_env=False).status_code == 200
+    # By link, which a browser without an account opens.
+    link_opens_until_it_is_revoked(olga, hub)
     olga.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
 
     # An assistant, made of what is set, shared with the group, begun with by the other.
-    olga.get_by_role("button", name="New conversation").click()
-    menu(olga, "Save as assistant")
-    form = olga.get_by_role("dialog", name="Save as assistant")
-    form.get_by_label("Name").fill("Poet")
-    form.get_by_label("What it is good for").fill("Answers in verse.")
-    form.get_by_label("System prompt").fill("Rhyme.")
-    judge(olga)
-    form.get_by_role("button", name="Save").click()
-    card = olga.locator(".lw-assistant", has_text="Poet")
-    card.get_by_role("button", name="Menu of Poet").click()
-    olga.get_by_role("menuitem", name="Share…").click()
-    dialog = olga.get_by_role("dialog", name="Share “Poet”")
-    dialog.get_by_text("Group", exact=True).click()
-    dialog.get_by_role("button", name="Share", exact=True).click()
-    expect(dialog.locator(".lw-share-list")).to_contain_text("lab")
-    olga.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
+    make_poet_for_the_group(olga)
     pia = open_as("token-p", assistant="Poet")
     card = pia.locator(".lw-assistant", has_text="Poet")
     expect(card).to_contain_text("by olga")
