@@ -329,7 +329,8 @@ def estimate_message(message: Message) -> int:
 
 def _estimate_picture(part: Part) -> int:
     """As Anthropic counts, who scales down what is larger: https://platform.claude.com/docs/en/build-with-claude/vision"""
-    width, height = part.data.get("width") or 0, part.data.get("height") or 0
+    # What a request or a file says of a picture may be anything; less than nothing would make room in a limit.
+    width, height = (one if isinstance(one, int) and one > 0 else 0 for one in map(part.data.get, ("width", "height")))
     return min(width * height // 750, 1600)
 
 

@@ -9,6 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from llmws.messages import Message, Part
+from llmws.service.metering import estimate_message
+
 from .harness import Running
 from .test_attachments import add, parts, say
 from .test_edge import error
@@ -252,3 +255,9 @@ def test_a_search_takes_whatever_is_typed(service: Running) -> None:
         assert service.get("/api/chats", query=query)["items"] == [], query
     [found] = service.get("/api/chats", query='"moons')["items"]
     assert found["id"] == chat
+
+
+@pytest.mark.parametrize("size", ["1", "<img>", [], {}, True, -(10**12), 1e308, None])
+def test_a_picture_is_never_less_than_nothing(size: Any) -> None:
+    picture = Part("image", data={"width": size, "height": 10**12, "url": ELSEWHERE})
+    assert estimate_message(Message("user", (picture,))) >= estimate_message(Message("user", ()))

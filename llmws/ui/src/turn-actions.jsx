@@ -116,7 +116,7 @@ export function AnswerActions({ row, page, last }) {
           <>
             <IconButton
               name="again"
-              label={t("ask_again", { model: message.model })}
+              label={t("ask_again", { model: message.model ?? page.modelId.value })}
               disabled={busy}
               onClick={() => page.turns.regenerate(row)}
             />
