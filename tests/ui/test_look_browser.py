@@ -17,8 +17,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from llmws.messages import Parameters
+from tests.service.harness import wait_for
 
-from .conftest import LIMIT_MS, ROOT, Workspace, elsewhere, wait_for
+from .conftest import LIMIT_MS, ROOT, Workspace, elsewhere
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SERIOUS = {"serious", "critical"}
@@ -197,9 +198,8 @@ def furnished(workspace: Workspace) -> None:
     told = Parameters(extra={"tokens": [ANSWER]})
     client.run(client.api.create_comparison(["echo", "echo"], "Judged side by side?", parameters=told))
     job = client.run(client.api.create_job("smollm2-135m", "seafarer", {"max_steps": 2}, name="judged"))
-    assert workspace.service is not None
-    wait_for(lambda: client.run(client.api.job(job["id"]))["state"] == "finished", workspace.service)
-    wait_for(lambda: client.run(client.api.messages(answered))["items"][-1]["message"].text, workspace.service)
+    wait_for(lambda: client.run(client.api.job(job["id"]))["state"] == "finished", "the fine-tune to finish")
+    wait_for(lambda: client.run(client.api.messages(answered))["items"][-1]["message"].text, "an answer")
 
 
 @pytest.fixture(scope="module")
