@@ -135,7 +135,7 @@ async def cancel(id: str, person: Chatter, generations: TheGenerations, store: T
     """Stop all answers that are still being written; what was said so far is kept."""
     comparison, items = await store.read(kept.get, person.name, id)
     running = [item.generation_id for item in items if item.generation_id is not None and item.state == "running"]
-    await asyncio.gather(*(generations.cancel(person.name, generation_id) for generation_id in running))
+    generations.stop(person.name, running)
     return to_json(comparison, items)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
@@ -131,9 +131,14 @@ class Generations:
     async def cancel(self, owner: str, id: str) -> Generation:
         """Stop it; without effect where it has ended already."""
         generation = await self._store.read(kept.get, owner, id)
-        if (live := self._live.get(id)) is not None:
-            live.stop("cancelled")
+        self.stop(owner, [id])
         return generation
+
+    def stop(self, owner: str, ids: Iterable[str]) -> None:
+        """Stop several at the same moment, so that none gets the turn of another that was stopped before it."""
+        for one in ids:
+            if (live := self._live.get(one)) is not None and live.owner == owner:
+                live.stop("cancelled")
 
     async def end(self, owner: str, id: str) -> None:
         """Stop it, and wait until what was said is kept."""

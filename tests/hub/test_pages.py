@@ -100,6 +100,7 @@ def test_who_chose_a_language_is_led_back_to_a_page_of_ours_only(way: str, is_be
     assert not speaking._is_below("//foreign.example/", "/")
 
 
+@pytest.mark.long
 def test_a_language_that_was_chosen_stays(hub: RunningHub) -> None:
     with httpx.Client(base_url=hub.url, timeout=60, trust_env=False, headers={"Accept-Language": "en"}) as browser:
         page = browser.get("/hub/signup?a=b").text
@@ -116,6 +117,7 @@ def test_a_language_that_was_chosen_stays(hub: RunningHub) -> None:
         assert "set-cookie" not in done.headers
 
 
+@pytest.mark.long
 def test_axe_finds_nothing_serious_on_the_hubs_pages(chromium: Browser, hub: RunningHub) -> None:
     context = chromium.new_context(bypass_csp=True, locale="en-US")
     page, asked, faults = context.new_page(), [], []

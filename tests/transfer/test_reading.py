@@ -26,7 +26,7 @@ from .conversations import a_conversation, large_file, nothing
 
 HERE = Path(__file__).parent
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
@@ -145,6 +145,8 @@ def test_what_has_another_shape_takes_nothing_else_with_it(
     [
         (b"", "not JSON"),
         (b"hello", "not JSON"),
+        # As far as the parser goes; a list of whole records is told of up to there.
+        (b"[9223372036854775808]", "not JSON"),
         (b'"text"', "neither a list nor an object"),
         (b'[{"title": "a"', "not JSON after conversation|breaks off"),
         (b"[1, 2", "after conversation 2"),

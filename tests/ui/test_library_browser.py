@@ -84,7 +84,7 @@ def test_conversations_are_found_and_put_in_order(in_voila: Open, workspace: Wor
     page.get_by_role("button", name="Undo").last.click()
     expect(pinned.locator(entry("Journey"))).to_be_visible()
     folder.locator(".lw-entry-open").first.press("F2")
-    page.get_by_label("Title").fill(f"Oceans {mark}")
+    page.get_by_label("Title", exact=True).fill(f"Oceans {mark}")
     page.keyboard.press("Enter")
     folder = page.locator(".lw-folder", has_text=f"Oceans {mark}")
     expect(folder.locator(entry("Tides"))).to_be_visible()

