@@ -126,9 +126,9 @@ class Page(anywidget.AnyWidget):
             wanted = self.intents.get(name) if isinstance(name := told.get("intent"), str) else None
             if wanted is None or view is None or request is None:
                 raise InvalidRequest("The page was asked for something that it cannot do.")
+            call = partial(wanted.method, self, view, **wanted.check(told.get("values", {})))
             if self._is_repeated(view, request):
                 return
-            call = partial(wanted.method, self, view, **wanted.check(told.get("values", {})))
             if len(self._tasks) >= _MOST_AT_ONCE:
                 raise Unavailable("The page is asked for too much at once.", remedy="Wait a moment.")
         except Exception as problem:  # noqa: BLE001 - nothing that a browser sends may get lost in a callback

@@ -57,8 +57,9 @@ class Comms:
         return self._wait_for_reply("v", wanted, values, [])
 
     def replies(self) -> list[Any]:
-        """What the page said meanwhile, in custom messages."""
-        return [content for message in self.heard() if isinstance(content := _custom(message), dict) and content]
+        """What the page said meanwhile, in custom messages; a slow one answers an earlier fence twice."""
+        told = [content for message in self.heard() if isinstance(content := _custom(message), dict) and content]
+        return [content for content in told if content.get("view") != "fence"]
 
     def read_states(self) -> dict[str, Any]:
         """Each widget's traits: whoever reaches the kernel can read them."""
