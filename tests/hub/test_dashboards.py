@@ -284,7 +284,7 @@ def test_an_address_changes_no_template_and_no_theme(hub: RunningHub, sign_in: S
     for query in ("template=reveal", "theme=dark", "voila-template=lab", "voila-theme=dark"):
         page = bob.get(f"/user/bob/voila/render/chat.ipynb?{query}").text
         assert "cdn.jsdelivr.net" not in page
-        assert 'class="jp-Notebook theme-light"' in page
+        assert 'data-jp-theme-light="true"' in page
         assert "form-action 'self'" in page  # our template's policy
 
 
