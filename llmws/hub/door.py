@@ -45,6 +45,11 @@ class DoorHandler(JupyterHandler):
         self._settings_of_llmws = settings_of_llmws
         self._sent: list[bytes] = []
 
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        # Who is refused before the body was read finds the connection ended, and a proxy must not use it again.
+        self.set_header("Connection", "close")
+
     async def prepare(self, **more: Any) -> None:
         await super().prepare(**more)
         if int(self.request.headers.get("Content-Length", 0)) > _LARGEST:

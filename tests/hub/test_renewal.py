@@ -94,7 +94,7 @@ def say(page: Page, text: str) -> None:
 
 def choose_echo(page: Page) -> None:
     page.get_by_role("button", name=re.compile("^Model: ")).click()
-    page.get_by_role("option", name="Echo").click()
+    page.get_by_role("option", name=re.compile("^Echo ")).click()
 
 
 def chat_of(hub: RunningHub, context: BrowserContext, name: str) -> Page:

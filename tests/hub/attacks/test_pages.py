@@ -192,6 +192,10 @@ def test_only_intents_are_called(scene: Scene, attempts: Attempts, page: tuple[s
     assert len([reply for reply in replies if "error" in reply]) == 5 * len((*NO_INTENTS, *NOT_NAMES))
 
 
+# What is of the right type, and about nothing but one's own.
+OF_ONES_OWN: dict[str, list[Any]] = {"pictures": [{"ids": []}, {"ids": ["x"]}], "titles": [{"wanted": True}]}
+
+
 def test_an_intent_takes_nothing_but_what_it_says(scene: Scene, attempts: Attempts, page: tuple[str, Comms]) -> None:
     """Each of the page's intents with each kind of nonsense; none may be done, and none may break the page."""
     name, comms = page
@@ -225,6 +229,8 @@ def test_an_intent_takes_nothing_but_what_it_says(scene: Scene, attempts: Attemp
                 isinstance(values, dict) and set(values) <= set(intent.types) and thing in ("", "../..")
             ):
                 continue  # text where text is wanted: that is what the ids below try
+            if wanted in OF_ONES_OWN and values in OF_ONES_OWN[wanted]:
+                continue
             told = comms.answer(wanted, values)
             done = "value" in told and not isinstance(thing, str | None)
             shown = scene.shows_secrets(json.dumps(told), ["rita"])
