@@ -155,21 +155,7 @@ def _about(conversation: Conversation, kind: str) -> dict[str, Any]:
         first = conversation.nodes[0].message.to_dict() if conversation.nodes else {}
         told = json.dumps([conversation.title, conversation.created_at, first], sort_keys=True)
         key = hashlib.sha256(told.encode()).hexdigest()
-    return {
-        "key": f"{kind}:{key}",
-        "id": conversation.id,
-        "title": conversation.title,
-        "model": conversation.model,
-        "system": conversation.system,
-        "parameters": conversation.parameters.to_dict(),
-        "folder": conversation.folder,
-        "tags": list(conversation.tags),
-        "pinned": conversation.pinned,
-        "archived": conversation.archived,
-        "created_at": conversation.created_at,
-        "updated_at": conversation.updated_at,
-        "head_id": conversation.head_id,
-    }
+    return {"key": f"{kind}:{key}", **own.about(conversation)}
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def write(conversations: Iterable[Conversation], load: Load) -> Iterator[str]:
 
 
 def _chat(conversation: Conversation, load: Load) -> Iterator[str]:
-    yield f'{_json(_about(conversation))[:-1]},\n "messages": ['
+    yield f'{_json(about(conversation))[:-1]},\n "messages": ['
     for index, node in enumerate(conversation.nodes):
         yield f"{',' if index else ''}\n  {_json(_node(node))}"
     yield '\n ],\n "attachments": {'
@@ -55,7 +55,8 @@ def _chat(conversation: Conversation, load: Load) -> Iterator[str]:
     yield "}}" if first else "\n }}"
 
 
-def _about(conversation: Conversation) -> dict[str, Any]:
+def about(conversation: Conversation) -> dict[str, Any]:
+    """What is told of a conversation besides its messages."""
     return {
         "id": conversation.id,
         "title": conversation.title,
