@@ -1,6 +1,8 @@
 # The table of contents of the work: `make help` prints it.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+# Tests wait about as long as they compute, so that one more than there are cores keeps these busy.
+WORKERS = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadgroup
 .PHONY: help run demo hub train-env test test-all bench lint format build lock docs clean
 
 help: ## what can be made
@@ -21,13 +23,13 @@ train-env: workspace ## install the training environment now, and wait for it
 
 test: lint node_modules/.ready ## lint, unit, contract, browser and notebook tests (below 10 minutes)
 	@scripts/browser
-	@.venv/bin/pytest -m "not long" -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
+	@.venv/bin/pytest -m "not long" $(WORKERS) $(PYTEST)
 
 test-all: testing node_modules/.ready train-env ## the long tests: real training, faults, many kills (below 50 minutes)
 	@scripts/browser
 	@scripts/postgresql >/dev/null
 	@scripts/tls
-	@.venv/bin/pytest -m long --timeout 1800 $(PYTEST)
+	@.venv/bin/pytest -m long --timeout 1800 $(WORKERS) $(PYTEST)
 
 bench: testing train-env ## the quick benches, each beside its peer
 	@scripts/browser

@@ -190,6 +190,7 @@ def test_it_does_all_and_says_that_nothing_was_learned(
     client.close()
 
 
+@pytest.mark.long
 def test_ctrl_c_stops_the_fine_tune(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN", json.dumps({"hold_at": 3}))
     report = tmp_path / "report.json"

@@ -170,6 +170,7 @@ def test_without_a_training_environment_the_remedy_is_told(
     client.close()
 
 
+@pytest.mark.long
 def test_a_job_outlives_its_service_and_a_watcher_sees_it_through(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Callable[..., None]
 ) -> None:

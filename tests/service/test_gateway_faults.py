@@ -83,6 +83,7 @@ async def rows(service: Running) -> list[usage.UsageRow]:
     return list(found)
 
 
+@pytest.mark.long
 async def test_whatever_a_model_server_does_each_call_is_settled_and_nothing_stays(
     service: Running, server: Server, http: httpx.AsyncClient
 ) -> None:

@@ -184,6 +184,7 @@ def test_a_child_that_dies_is_told_of(service: Running, monkeypatch: pytest.Monk
     assert service.get("/healthz")["status"] == "ok"
 
 
+@pytest.mark.long
 def test_an_import_goes_on_after_the_service_was_killed(process: Process, tmp_path: Path) -> None:
     """Killed twice in the middle, it ends with each conversation once, and a line of the report for each."""
     nodes = a_conversation().nodes

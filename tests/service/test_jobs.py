@@ -222,6 +222,7 @@ def test_a_killed_service_finds_its_job_again(workshop: Workshop, script: Script
         process.kill()
 
 
+@pytest.mark.long
 def test_a_running_job_keeps_the_service(workshop: Workshop, script: Script) -> None:
     script(hold_at=8)
     data = workshop.settings.data

@@ -115,6 +115,7 @@ def test_the_search_finds_what_it_looks_for(tmp_path: Path) -> None:
     assert traces(b"sk-Plant") == set()
 
 
+@pytest.mark.long
 def test_a_key_is_found_nowhere(workshop: Workshop, vendor: VendorServer, tmp_path: Path) -> None:
     variables = {**workshop.variables, "LLMWS_LOG_LEVEL": "debug", "LLMWS_MASTER_KEY": MASTER}
     variables |= {"STAND_IN": json.dumps({"hold_at": 3})}

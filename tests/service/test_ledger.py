@@ -269,6 +269,7 @@ async def test_a_store_that_is_closed_tells_all_who_wait(store: Store) -> None:
     assert [type(one) for one in told] == [StoreError] * 5
 
 
+@pytest.mark.long
 def test_after_a_kill_rows_sums_and_answers_agree(process: Process) -> None:
     """Chats, one-off answers and programs of the gateway, all under way when the service is killed; twice."""
     for _ in range(2):

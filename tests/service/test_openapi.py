@@ -59,6 +59,7 @@ def operations(service: Running) -> Iterator[Any]:
             yield found.ok()
 
 
+@pytest.mark.long
 def test_every_answer_is_as_described(
     service: Running, known: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ from llmws import instance as instances
 from llmws.service import events
 from llmws.settings import Settings
 
-from .harness import Running, running_service, wait_for
+from .harness import LIMIT_S, Running, running_service, wait_for
 
 
 def test_presence_tells_which_service_this_is_and_is_counted(service: Running) -> None:
@@ -27,11 +27,12 @@ def test_presence_tells_which_service_this_is_and_is_counted(service: Running) -
 
 def test_silence_is_broken_by_comments(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "SILENCE_S", 0.05)
-    generation = service.ask("", tokens=["late"], delay_s=1.0)
+    generation = service.ask("", tokens=["late"], delay_s=LIMIT_S)
     for path in ("/api/presence", f"/api/generations/{generation['id']}/events"):
         with service.http.stream("GET", path) as stream:
             lines = stream.iter_lines()
             assert next(line for line in lines if line.startswith(":"))
+    service.post(f"/api/generations/{generation['id']}/cancel")
 
 
 def test_a_service_that_nobody_needs_ends(settings: Settings) -> None:
@@ -42,9 +43,9 @@ def test_a_service_that_nobody_needs_ends(settings: Settings) -> None:
 
 @pytest.mark.parametrize("what", ["presence", "generation"])
 def test_a_service_that_somebody_needs_stays(settings: Settings, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "SILENCE_S", 0.15)
+    monkeypatch.setattr(events, "SILENCE_S", 0.2)
     # Long enough for a slow machine to get there before it ends.
-    with running_service(replace(settings, idle_exit_s=1.2)) as service:
+    with running_service(replace(settings, idle_exit_s=2.0)) as service:
         if what == "generation":
             generation = service.ask("", tokens=["on "], count=100_000, delay_s=0.05)
             path = f"/api/generations/{generation['id']}/events"

@@ -227,6 +227,7 @@ def kill_and_check(process: Process, kills: int) -> None:
     service.close()
 
 
+@pytest.mark.long
 def test_five_kills_lose_nothing_that_was_acknowledged(process: Process) -> None:
     kill_and_check(process, 5)
 

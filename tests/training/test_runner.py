@@ -169,6 +169,7 @@ def test_a_job_that_the_service_forgot_is_left_alone(place: Place, service: Serv
     assert run.state() == "finished"
 
 
+@pytest.mark.long
 def test_two_runners_do_not_share_a_folder(place: Place, service: Service) -> None:
     start_runner(place, service)
     wait_for(lambda: service.claims)

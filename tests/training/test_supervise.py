@@ -130,6 +130,7 @@ def test_a_trainer_that_finishes_in_spite_of_a_stop_is_finished(place: Place, sc
     assert run.state() == "finished"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", [{"deaf": True}, {"load_s": 600}], ids=["deaf", "loading"])
 def test_a_trainer_that_cannot_save_is_ended(place: Place, script: Script, what: dict, monkeypatch) -> None:
     script(hold_at=3, **what)

@@ -211,6 +211,7 @@ def test_a_bomb_is_given_up(tmp_path: Path) -> None:
     assert "unpacks to far more" in told(tmp_path / "bomb.zip")[0]["broken"]
 
 
+@pytest.mark.long
 def test_a_string_without_end_takes_no_more_than_the_child_may_have(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b'[{"mapping": {"a": "' + b"x" * (100 << 20))
     script = "import sys; from llmws.transfer import __main__ as c; c.MEMORY = 160 << 20; c.main(sys.argv[1])"

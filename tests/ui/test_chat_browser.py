@@ -193,6 +193,7 @@ def test_a_dashboard_reloaded_in_the_middle_shows_the_whole_answer(
     _goes_on_and_is_stopped(chat.ready(), stored, title)
 
 
+@pytest.mark.long
 def test_a_notebook_reloaded_in_the_middle_shows_the_whole_answer(
     in_lab: Open, prepared: Callable[..., str], stored: Callable[[str], str]
 ) -> None:
@@ -206,6 +207,7 @@ def test_a_notebook_reloaded_in_the_middle_shows_the_whole_answer(
     _goes_on_and_is_stopped(chat.ready(), stored, title)
 
 
+@pytest.mark.long
 def test_a_second_tab_sees_the_same_stream(
     in_voila: Open, prepared: Callable[..., str], stored: Callable[[str], str]
 ) -> None:
@@ -244,6 +246,7 @@ class Line:
         server.on_message(forward("answers", browser))
 
 
+@pytest.mark.long
 def test_what_is_lost_on_the_way_is_asked_for_again(
     new_page: Callable[..., Page], voila: str, workspace: Workspace, prepared: Callable[..., str]
 ) -> None:
@@ -378,6 +381,7 @@ def test_keys_send_and_break_lines_but_not_while_composing(dashboard: ChatPage) 
     expect(chat.composer).to_be_focused()
 
 
+@pytest.mark.long
 def test_keys_on_the_page_do_nothing_to_the_notebook(in_lab: Open) -> None:
     chat = in_lab()
     cells = chat.page.locator(".jp-Cell")
@@ -408,6 +412,7 @@ def _brightness(chat: ChatPage) -> float:
     return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
 
 
+@pytest.mark.long
 def test_the_theme_follows_voila(in_voila: Open) -> None:
     assert _brightness(in_voila("?theme=dark")) < 64
     assert _brightness(in_voila("?theme=light")) > 192
@@ -421,6 +426,7 @@ def test_the_theme_follows_lab_while_it_is_open(in_lab: Open) -> None:
     assert _brightness(chat) < 64
 
 
+@pytest.mark.long
 def test_the_language_follows_the_browser_and_can_be_switched(in_voila: Open) -> None:
     chat = in_voila(locale="zh-CN")
     expect(chat.title).to_have_text("新对话")

@@ -85,6 +85,7 @@ def test_two_models_answer_side_by_side(open_page: Open) -> None:
     assert [row.split("\t")[3:] for row in compare.rows.all_inner_texts()] == [["6", "$0"]] * 2
 
 
+@pytest.mark.long
 def test_one_that_fails_is_no_concern_of_the_other(open_page: Open, workspace: Workspace) -> None:
     told = json.loads((workspace.notebooks / "dashboards" / "compare.ipynb").read_text())
     told["cells"][0]["source"] = 'from llmws import ui\nui.Compare(models=["echo", "gone/any"])'
@@ -126,6 +127,7 @@ def test_a_page_that_is_reloaded_finds_its_answers_again(open_page: Open, begun:
     expect(compare.running()).to_have_count(0)
 
 
+@pytest.mark.long
 def test_columns_are_a_carousel_when_narrow(open_notebook: Callable[..., Page], begun: Callable[[str], Any]) -> None:
     asked = begun("Narrow")
     page = open_notebook("voila", "compare", "?theme=dark", viewport={"width": 390, "height": 844}, locale="zh-CN")

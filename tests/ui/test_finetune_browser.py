@@ -100,6 +100,7 @@ def test_a_page_that_is_reloaded_finds_the_run_again(open_page: Open) -> None:
     expect(tune.entries.first).to_contain_text("Stopped")
 
 
+@pytest.mark.long
 def test_what_cannot_be_is_said_beside_its_field(open_page: Open) -> None:
     tune = open_page("voila")
     field = tune.page.locator(".lw-field", has=tune.steps).first
@@ -119,6 +120,7 @@ def test_what_cannot_be_is_said_beside_its_field(open_page: Open) -> None:
     assert tune.moved(2) == 3
 
 
+@pytest.mark.long
 def test_a_run_that_failed_says_why_and_offers_what_helps(open_page: Open, workspace: Workspace) -> None:
     client = workspace.client()
     job = client.run(client.api.create_job("smollm2-135m", "seafarer", {"max_steps": 5}, name="to be deleted"))

@@ -212,6 +212,7 @@ def test_the_attacks_are_real(stage: Stage) -> None:
     assert len(fetched) >= 50
 
 
+@pytest.mark.long
 def test_rendered_text_executes_nothing_and_loads_nothing(stage: Stage) -> None:
     scripts = [(UI / "static" / f"typeset.{kind}").read_text() for kind in ("js", "css")]
     stage.page.evaluate("([module, style]) => loadTypesetter(module, style)", scripts)

@@ -98,6 +98,7 @@ def completions(vendor: VendorServer) -> list[Any]:
     return [body["messages"] for body in bodies if "tools" in body]
 
 
+@pytest.mark.long
 def test_pictures_and_files_go_along(dashboard: Callable[..., ChatPage], vendor: VendorServer) -> None:
     chat = dashboard()
     page, send = chat.page, chat.page.get_by_role("button", name="Send")

@@ -257,6 +257,7 @@ def test_the_tab_key_reaches_all_that_can_be_pressed(looks: Callable[[str], Look
     assert page.evaluate(missed) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_the_language_is_switched_on_the_page_and_remembered(looks: Callable[[str], Look], name: str) -> None:
     look = looks(name)

@@ -149,6 +149,7 @@ def test_a_key_leaves_no_trace(open_page: Open, vendor: VendorServer, workspace:
         assert [str(path) for path in files if secret.encode() in _bytes(path)] == []
 
 
+@pytest.mark.long
 def test_a_price_and_a_limit_are_set_met_and_seen(open_page: Open, vendor: VendorServer, workspace: Workspace) -> None:
     # A model that nothing else asks.
     vendor.models.append("limited")
@@ -190,6 +191,7 @@ def test_a_price_and_a_limit_are_set_met_and_seen(open_page: Open, vendor: Vendo
     assert any(line.startswith("deepseek/limited,2,") for line in lines)
 
 
+@pytest.mark.long
 def test_what_is_wrong_is_said_and_what_is_deleted_comes_back(open_page: Open, vendor: VendorServer) -> None:
     page = open_page("voila")
     page.choose("OpenAI-compatible")
@@ -272,6 +274,7 @@ def test_all_of_it_works_by_keyboard(open_page: Open, vendor: VendorServer) -> N
     expect(page.card("OpenAI-compatible server")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_narrow_page_in_chinese_and_dark_fits(open_page: Open, vendor: VendorServer) -> None:
     page = open_page("voila", "?theme=dark", viewport={"width": 390, "height": 844}, locale="zh-CN")
     page.press("添加提供方")

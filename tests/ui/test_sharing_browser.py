@@ -129,6 +129,7 @@ def make_poet_for_the_group(page: Page) -> None:
     expect(dialog).to_have_count(0)
 
 
+@pytest.mark.long
 def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: Running) -> None:
     olga, pia = open_as("token-o"), open_as("token-p")
     say(olga, "Name three moons.")

@@ -153,6 +153,7 @@ def test_the_keys_do_what_their_sheet_says(in_voila: Open, long_chat: str) -> No
     assert chat.composer.input_value() == "What is this?"
 
 
+@pytest.mark.long
 def test_the_lines_for_what_was_asked_run_in_a_cell(in_lab: Open, prepared: Callable[..., str]) -> None:
     chat = in_lab()
     page = chat.page

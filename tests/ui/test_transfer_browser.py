@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from .conftest import Workspace
@@ -28,6 +29,7 @@ def save(page: Page, format: str) -> Path:
     return named
 
 
+@pytest.mark.long
 def test_conversations_leave_and_come_back(
     open_notebook: Callable[..., Page], workspace: Workspace, tmp_path: Path
 ) -> None:

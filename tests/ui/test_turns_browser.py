@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from llmws.client import Client
@@ -98,6 +99,7 @@ def test_what_was_said_is_edited_and_answered_again_and_every_version_stays(
         said(one, "Uno", "Uno")
 
 
+@pytest.mark.long
 def test_what_was_stopped_goes_on_and_the_figures_tell_what_all_came_to(
     in_voila: Open, prepared: Callable[..., str]
 ) -> None:
@@ -140,6 +142,7 @@ def test_what_was_stopped_goes_on_and_the_figures_tell_what_all_came_to(
     expect(chat.answers).to_have_count(2)
 
 
+@pytest.mark.long
 def test_a_temporary_conversation_is_marked_in_no_list_and_gone_when_it_is_left(
     in_voila: Open, workspace: Workspace
 ) -> None:
