@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from . import chatgpt, open_webui, own, records
-from .conversations import LARGEST_ATTACHMENT, Conversation, Unreadable
+from .conversations import LARGEST_ATTACHMENT, Conversation, Node, Unreadable
 from .reading import line
 
 # Address space, of which much is never used: what Python, the parser and a conversation take, several times over.
@@ -111,7 +111,7 @@ def _conversation(
     except Unreadable as problem:
         yield {"refused": str(problem), "title": title, "place": record.place}
         return
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as problem:
         # A shape that nobody has seen yet: it takes one conversation, not the rest of the file.
         reason = f"It has a shape that is not known here ({type(problem).__name__})."
         yield {"refused": reason, "title": title, "place": record.place}
@@ -141,11 +141,21 @@ def _read(record: Mapping[str, Any]) -> tuple[str, Conversation]:
 
 
 def _check(conversation: Conversation) -> None:
+    """That no line becomes longer than whoever listens takes."""
+    most = f"{LONGEST_MESSAGE >> 20} million characters"
     if len(conversation.nodes) > MOST_MESSAGES:
         raise Unreadable(f"It has more than {MOST_MESSAGES:,} messages.")
-    for node in conversation.nodes:
-        if sum(len(part.text) for part in node.message.parts) > LONGEST_MESSAGE:
-            raise Unreadable(f"A message in it is longer than {LONGEST_MESSAGE >> 20} million characters.")
+    if len(str(own.about(conversation))) > LONGEST_MESSAGE:
+        raise Unreadable(f"Its system prompt or parameters are longer than {most}.")
+    if any(_length(node) > LONGEST_MESSAGE for node in conversation.nodes):
+        raise Unreadable(f"A message in it is longer than {most}.")
+
+
+def _length(node: Node) -> int:
+    """About how many characters are told of a message."""
+    message = node.message
+    said = sum(len(part.text) + len(str(part.data)) for part in message.parts)
+    return said + len(str((node.id, node.parent_id, message.model, message.currency, message.error)))
 
 
 def _about(conversation: Conversation, kind: str) -> dict[str, Any]:

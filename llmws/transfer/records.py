@@ -7,11 +7,13 @@ than `LARGEST_UNPACKED`.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -96,7 +98,7 @@ def read(
                 for value in _values(_Counted(file, tell), spill):
                     place += 1
                     yield Record(place, None, value) if isinstance(value, str) else Record(place, value)
-            except (ijson.JSONError, ValueError, OverflowError) as problem:
+            except (ijson.JSONError, ValueError, ArithmeticError) as problem:
                 after = f" after conversation {place}" if place else ""
                 raise Unreadable(f"The file is not JSON{after}, or it breaks off: {_brief(problem)}.") from None
             except (BadZipFile, zlib.error):
@@ -105,7 +107,8 @@ def read(
 
 def _values(file: _Counted, spill: Spill) -> Iterator[dict[str, Any] | str]:
     """The records of one file: elements of an array, of an object's "chats", or the object itself."""
-    events = ijson.basic_parse(file, use_float=True, buf_size=_BUFFER)
+    # Not with `use_float`, with which the parser itself ends at a number of more than 64 bits.
+    events = ijson.basic_parse(file, buf_size=_BUFFER)
     first = next(events, ("", None))
     if first[0] == "start_array":
         yield from _elements(events, spill)
@@ -168,6 +171,8 @@ class _Builder:
         elif event == "string" and not self.problem and len(value) > _SHORT and self._open:
             beside = self._open[-1][0]
             value = self._spill(tuple(key for _, key in self._open), beside if isinstance(beside, dict) else {}, value)
+        elif event == "number" and (value := _number(value)) is None:
+            self._refuse("There is a number in it that is too large.")
         self._count(value)
         if not self.problem:
             self._place(value)
@@ -193,14 +198,30 @@ class _Builder:
         if isinstance(value, str):
             self._characters += len(value)
         self._values += 1
-        problem = ""
         if self.depth > DEEPEST:
-            problem = "It is nested too deep."
+            self._refuse("It is nested too deep.")
         elif self._values > MOST_VALUES or self._characters > LARGEST_RECORD:
-            problem = f"It is larger than {LARGEST_RECORD >> 20} MiB."
-        if problem and not self.problem:
+            self._refuse(f"It is larger than {LARGEST_RECORD >> 20} MiB.")
+
+    def _refuse(self, problem: str) -> None:
+        if not self.problem:
             self.problem, self.value = problem, None
             self._open.clear()
+
+
+def _number(value: int | Decimal) -> int | float | None:
+    """`value` as whoever comes after can hold it: a whole number of 64 bits, else a double; None where that is endless.
+
+    >>> _number(3), _number(2**63), _number(Decimal("0.5")), _number(Decimal("1e400"))
+    (3, 9.223372036854776e+18, 0.5, None)
+    """
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return value
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _check_version(head: dict[str, Any]) -> None:

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmws.messages import Message
+from llmws.messages import Message, Part
+from llmws.transfer import __main__ as child
 from llmws.transfer import chatgpt, open_webui, own, records
 from llmws.transfer.__main__ import tell
-from llmws.transfer.conversations import Conversation, Unreadable
+from llmws.transfer.conversations import Conversation, Node, Unreadable
 
 from .conversations import a_conversation, large_file, nothing
 
@@ -149,8 +150,6 @@ def test_what_has_another_shape_takes_nothing_else_with_it(
     [
         (b"", "not JSON"),
         (b"hello", "not JSON"),
-        # As far as the parser goes; a list of whole records is told of up to there.
-        (b"[9223372036854775808]", "not JSON"),
         (b'"text"', "neither a list nor an object"),
         (b'[{"title": "a"', "not JSON after conversation|breaks off"),
         (b"[1, 2", "after conversation 2"),
@@ -181,6 +180,33 @@ def test_one_record_too_many_is_left_out_alone(tmp_path: Path, monkeypatch: pyte
     assert "nested too deep" in refused[0][1]
     assert "larger than" in refused[1][1]
     assert [line["place"] for line in lines if "chat" in line] == [4]
+
+
+def test_numbers_of_any_size_take_one_record_at_most(tmp_path: Path) -> None:
+    whole, longer = sample("chatgpt")[0], sample("open_webui")[1]
+    numbers = ["9223372036854775808", "-1e30", "0.1", "1e400", "1" * 400]
+    spoilt = [json.dumps({**whole, "id": "N"}).replace('"N"', number) for number in numbers]
+    (tmp_path / "file").write_text(f"[{', '.join(spoilt)}, {json.dumps(longer)}]")
+    lines = told(tmp_path / "file")
+    assert [line["place"] for line in lines if "chat" in line] == [1, 2, 3, 6]
+    refused = {line["place"]: line["refused"] for line in lines if "refused" in line}
+    assert refused == dict.fromkeys((4, 5), "There is a number in it that is too large.")
+    assert not any("broken" in line for line in lines)
+
+
+def test_what_is_longer_than_a_line_may_be_is_refused_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "LONGEST_MESSAGE", 5_000)
+    long, good = "x" * 6_000, a_conversation()
+    call = Message("assistant", (Part("tool_call", data={"id": "c", "name": "look", "arguments": long}),))
+    failed = Message("assistant", error={"message": long}, finish_reason="error")
+    said = [Message.user(long), call, failed, Message("assistant", (Part("text", "Yes."),), model=long)]
+    chats = [a_conversation(nodes=(Node("q", None, message, 100.0),), head_id="q") for message in said]
+    chats += [a_conversation(system=long), a_conversation(id=long), good]
+    (tmp_path / "file").write_text("".join(own.write(chats, nothing)), "utf-8")
+    lines = told(tmp_path / "file")
+    assert [line["place"] for line in lines if "refused" in line] == [1, 2, 3, 4, 5, 6]
+    assert all("longer than" in line["refused"] for line in lines if "refused" in line)
+    assert [line["place"] for line in lines if "chat" in line] == [7]
 
 
 def zipped(path: Path, **files: bytes) -> Path:
