@@ -56,4 +56,4 @@ class Taken:
             return replace(part, data=rest) if part.text else Part("text", named)
         about = {"name": known.name, "media_type": known.media_type, "width": known.width, "height": known.height}
         about = {name: value for name, value in about.items() if value is not None}
-        return replace(part, data={**about, **rest, "attachment": known.id})
+        return replace(part, data={**rest, **about, "attachment": known.id})

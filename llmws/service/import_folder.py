@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,19 +111,19 @@ class ImportFolder:
         self.counts[line.outcome] += 1
         self.reported += 1
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """The report."""
+    def lines(self, after: int = 0) -> Iterator[dict[str, Any]]:
+        """The report, past its `after`-th line."""
         if self._report.exists():
             with self._report.open(encoding="utf-8") as file:
-                yield from map(json.loads, file)
+                yield from map(json.loads, islice(file, after, None))
 
     def page(self, after: int, limit: int, outcome: Outcome | None = None) -> tuple[list[dict[str, Any]], int | None]:
         """Lines of the report past its `after`-th, of one outcome or of all, and after which the next page begins."""
         found: list[dict[str, Any]] = []
-        for number, line in enumerate(self.lines(), 1):
-            if number > after and outcome in (None, line["outcome"]):
+        for number, line in enumerate(self.lines(after), after):
+            if outcome in (None, line["outcome"]):
                 if len(found) == limit:
-                    return found, number - 1
+                    return found, number
                 found.append(line)
         return found, None
 

@@ -88,16 +88,17 @@ class Imports:
 
     async def create(self, owner: str, id: str, name: str, size: int) -> ImportFolder:
         """A new import of a file of `size` bytes; where the request was repeated, the one that it made."""
+        await self._forget_old()
+        # From here on nothing is awaited: what is asked for twice at once is made once, and every one is counted.
         if (known := self._folders.get(id)) is not None and known.about.owner == owner:
             return known
-        await self._forget_old()
         if sum(found.end is None for found in self.of(owner)) >= _MOST_OPEN:
             raise Conflict("Several imports of yours have not ended.", remedy="Wait for them, or cancel one.")
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if size + _SPARE > shutil.disk_usage(self._root).free:
             raise Unavailable("There is no room for this file.", remedy="Ask who runs the service to make some.")
         about = About(id, owner, name, size, time.time())
-        self._folders[id] = await asyncio.to_thread(ImportFolder.create, self._root, about)
+        self._folders[id] = ImportFolder.create(self._root, about)
         return self._folders[id]
 
     def of(self, owner: str) -> list[ImportFolder]:
@@ -120,7 +121,8 @@ class Imports:
         if offset + len(data) > found.about.bytes:
             raise InvalidRequest(f"The file was to have {found.about.bytes} bytes.", remedy="Begin a new import.")
         # Two pieces at a time would be written over each other.
-        async with self._locks.setdefault(id, asyncio.Lock()):
+        async with self._lock(id):
+            self.get(owner, id)  # it may have been cancelled meanwhile
             if found.end is None and id not in self._tasks:
                 try:
                     await asyncio.to_thread(found.append, offset, data)
@@ -134,12 +136,12 @@ class Imports:
     async def cancel(self, owner: str, id: str) -> None:
         """End an import and forget it; conversations that it brought stay."""
         found = self.get(owner, id)
-        if (task := self._tasks.get(id)) is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        self._folders.pop(id, None)
-        self._locks.pop(id, None)
-        await asyncio.to_thread(found.remove)
+        # A piece that is just being written is written first: it would have no folder any more.
+        async with self._lock(id):
+            if (task := self._tasks.get(id)) is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            await self._forget(found)
 
     def to_json(self, found: ImportFolder) -> dict[str, Any]:
         about, end = found.about, found.end or {}
@@ -158,6 +160,14 @@ class Imports:
             "ended_at": end.get("ended_at"),
         }
 
+    def _lock(self, id: str) -> asyncio.Lock:
+        return self._locks.setdefault(id, asyncio.Lock())
+
+    async def _forget(self, found: ImportFolder) -> None:
+        self._folders.pop(found.about.id, None)
+        self._locks.pop(found.about.id, None)
+        await asyncio.to_thread(found.remove)
+
     def _begin_if_whole(self, found: ImportFolder) -> None:
         import_id = found.about.id
         if found.end is None and found.received == found.about.bytes and import_id not in self._tasks:
@@ -166,16 +176,22 @@ class Imports:
             task.add_done_callback(lambda _: self._tasks.pop(import_id, None))
 
     async def _run(self, found: ImportFolder) -> None:
-        async with self._gate:
-            kind, error = "", None
-            try:
-                kind, error = await self._import(found)
-            except Error as problem:  # the store: its disk is full, its server gone
-                error = str(problem)
-            except Exception:
-                LOG.exception("import %s failed", found.about.id)
-                error = "Something went wrong inside the service."
-            await asyncio.to_thread(found.finish, kind, error)
+        try:
+            async with self._gate:
+                kind, error = await self._outcome(found)
+                await asyncio.to_thread(found.finish, kind, error)
+        finally:
+            self._read.pop(found.about.id, None)
+
+    async def _outcome(self, found: ImportFolder) -> tuple[str, str | None]:
+        """See `_import`; whatever goes wrong is an outcome, too."""
+        try:
+            return await self._import(found)
+        except Error as problem:  # the store: its disk is full, its server gone
+            return "", str(problem)
+        except Exception:
+            LOG.exception("import %s failed", found.about.id)
+            return "", "Something went wrong inside the service."
 
     async def _import(self, found: ImportFolder) -> tuple[str, str | None]:
         """Write what the child tells; which program wrote the file, and why not all of it could be read."""
@@ -212,7 +228,6 @@ class Imports:
                 elif pending is not None:
                     await self._write(found, pending, nodes, taken)
                     taken.clear()
-        self._read.pop(found.about.id, None)
         if not ended:
             error = "Reading the file took more memory than an import may have, or was ended from outside."
         return kind, error
@@ -242,9 +257,7 @@ class Imports:
         for found in list(self._folders.values()):
             since = found.end["ended_at"] if found.end else found.about.created_at
             if since < before and (found.end or found.received < found.about.bytes):
-                del self._folders[found.about.id]
-                self._locks.pop(found.about.id, None)
-                await asyncio.to_thread(found.remove)
+                await self._forget(found)
 
 
 async def _lines_of_child(file: Path) -> AsyncGenerator[dict[str, Any]]:

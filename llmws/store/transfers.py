@@ -132,10 +132,12 @@ def _lasting(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _known(connection: Connection, owner: str, brought: Brought) -> tuple[str, float | None] | None:
-    """The chat of `owner` that it is, by its own id where it comes back to where it was made."""
+    """The chat of `owner` that it is, by its own id where it comes back to where it was made; not one that is to go."""
     columns = tables.chats.c
     wanted = [brought.id, _chat_id(owner, brought)]
-    mine = select(columns.id, columns.deleted_at).where(columns.owner == owner, columns.id.in_(wanted))
+    mine = select(columns.id, columns.deleted_at).where(
+        columns.owner == owner, columns.id.in_(wanted), columns.temporary.is_(False)
+    )
     rows = connection.execute(mine).all()
     found = min(rows, key=lambda row: wanted.index(row.id), default=None)
     return None if found is None else (found.id, found.deleted_at)

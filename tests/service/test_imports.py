@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import io
 import json
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from llmws.errors import Conflict, NotFound
 from llmws.service import imports
+from llmws.service.import_folder import ImportFolder
 from llmws.settings import Settings
 from llmws.transfer import own
 from llmws.transfer.conversations import Attachment
@@ -170,6 +175,41 @@ def test_an_import_is_forgotten_when_it_is_cancelled(service: Running, settings:
     assert list((settings.data / "imports").iterdir()) == []
 
 
+async def test_what_is_asked_at_one_moment_is_done_once(tmp_path: Path) -> None:
+    imports_here = imports.Imports(tmp_path, None, 0)  # type: ignore[arg-type]
+    made = await asyncio.gather(*(imports_here.create("ada", "1", "x", 4) for _ in range(3)))
+    assert [found.about.id for found in made] == ["1"] * 3
+    results = await asyncio.gather(
+        *(imports_here.create("ada", str(number), "x", 4) for number in range(2, 9)), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [ImportFolder] * 3 + [Conflict] * 4
+
+
+async def test_a_piece_that_is_on_its_way_when_an_import_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imports_here = imports.Imports(tmp_path, None, 0)  # type: ignore[arg-type]
+    found = await imports_here.create("ada", "1", "x", 4)
+    append, remove = found.append, found.remove
+    begun, removed = threading.Event(), threading.Event()
+
+    def slowly(offset: int, data: bytes) -> None:
+        begun.set()
+        removed.wait(0.2)
+        append(offset, data)
+
+    monkeypatch.setattr(found, "append", slowly)
+    monkeypatch.setattr(found, "remove", lambda: (remove(), removed.set()))
+    sending = asyncio.create_task(imports_here.append("ada", "1", 0, b"ab"))
+    await asyncio.to_thread(begun.wait, 20)
+    following = asyncio.create_task(imports_here.append("ada", "1", 2, b"c"))
+    await imports_here.cancel("ada", "1")
+    assert (await sending).received >= 2
+    with contextlib.suppress(NotFound):
+        await following
+    assert imports_here.of("ada") == []
+
+
 def test_too_many_at_once_are_refused(service: Running) -> None:
     for _ in range(4):
         announce(service, b"[]")
@@ -261,6 +301,23 @@ def test_pictures_of_others_come_along(service: Running, tmp_path: Path) -> None
     chats[0]["chat"]["history"]["messages"]["q1"]["files"][0]["url"] = url[:60] + "A" * 200
     told = bring(service, json.dumps(chats).encode())
     assert "Not all that was attached could be taken" in records(service, told)[0]["reason"]
+
+
+def test_what_a_file_says_of_a_picture_is_not_believed(service: Running) -> None:
+    saved = json.loads("".join(own.write([a_conversation()], lambda _: Attachment("pic1", "a.png", "image/png", DOT))))
+    [part] = [part for part in saved["chats"][0]["messages"][0]["message"]["parts"] if part["type"] == "image"]
+    part["data"] |= {"media_type": "text/html", "width": 10**9, "height": -1}
+    data, _ = picture_of(service, bring(service, json.dumps(saved).encode()))
+    assert (data["media_type"], data["width"], data["height"]) == ("image/png", 1, 1)
+
+
+def test_a_chat_opens_whatever_its_file_says_was_left_out(service: Running) -> None:
+    saved = json.loads("".join(own.write([a_conversation(id=str(n)) for n in range(3)], nothing)))
+    for chat, dropped in zip(saved["chats"], ("many", None, [3]), strict=True):
+        warning = {"type": "warning", "text": "Cut.", "data": {"code": "history_cut", "dropped": dropped}}
+        chat["messages"][-1]["message"]["parts"].append(warning)
+    for line in records(service, bring(service, json.dumps(saved).encode())):
+        assert service.get(f"/api/chats/{line['chat_id']}")["context"]["dropped"] == 0
 
 
 @pytest.mark.long

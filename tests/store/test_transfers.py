@@ -113,6 +113,14 @@ async def test_what_comes_back_to_where_it_was_made_is_no_copy(store: Store) -> 
     assert (await store.read(chats.get, "ada", "c")).deleted_at is None
 
 
+async def test_a_temporary_chat_that_comes_back_is_kept(store: Store) -> None:
+    await store.write(chats.create, "ada", "c", "echo", temporary=True)
+    await store.write(messages.append, "ada", "m1", Message.user("Why?"), chat_id="c")
+    put = await store.write(transfers.put, "ada", brought(("a", None, "Why?"), id="c", key="llmws:c"))
+    assert (put.state, put.added) == ("imported", 1)
+    assert not (await store.read(chats.get, "ada", put.chat_id)).temporary
+
+
 async def test_a_chat_is_put_in_whole_or_not_at_all(store: Store) -> None:
     # Its last message names a parent that is nowhere.
     with pytest.raises(KeyError):
