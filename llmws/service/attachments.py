@@ -10,7 +10,7 @@ import asyncio
 import base64
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from typing import Annotated, Any
@@ -142,19 +142,33 @@ def said(connection: Connection, owner: str, parts: Sequence[Part]) -> tuple[Par
         NotFound: there is no such attachment of `owner`.
         InvalidRequest: there are too many, or too large ones.
     """
-    found = {one: kept.get(connection, owner, one) for one in attached(parts)}
-    size = sum(one.size for one in found.values())
-    if len(found) > MOST or size > MOST_BYTES:
-        raise InvalidRequest(
-            f"There are {len(found)} attachments of {size / 2**20:,.1f} MiB.",
-            remedy=f"A message has {MOST} of {MOST_BYTES // 2**20} MiB at most; say the rest in another.",
-        )
-    return tuple(_part(connection, found[_id_of(part)]) if _id_of(part) else part for part in parts)
+    return _as_kept(connection, parts, _named_in(connection, owner, parts))
 
 
 def said_in(connection: Connection, owner: str, messages: Sequence[Message]) -> list[Message]:
-    """The same for all that was said in `messages`."""
-    return [replace(message, parts=said(connection, owner, message.parts)) for message in messages]
+    """The same for all that was said in `messages`, whose attachments count together."""
+    found = _named_in(connection, owner, [part for message in messages for part in message.parts])
+    return [replace(message, parts=_as_kept(connection, message.parts, found)) for message in messages]
+
+
+def _named_in(connection: Connection, owner: str, parts: Sequence[Part]) -> dict[str, Attachment]:
+    """The attachments that `parts` name, which count as often as they are named: each time is one to read."""
+    named = list(filter(None, map(_id_of, parts)))
+    if len(named) > MOST:
+        raise _too_much(f"There are {len(named)} attachments.")
+    found = {one: kept.get(connection, owner, one) for one in dict.fromkeys(named)}
+    if (size := sum(found[one].size for one in named)) > MOST_BYTES:
+        raise _too_much(f"The attachments have {size / 2**20:,.1f} MiB.")
+    return found
+
+
+def _too_much(what: str) -> InvalidRequest:
+    remedy = f"A message has {MOST} of {MOST_BYTES // 2**20} MiB at most; say the rest in another."
+    return InvalidRequest(what, remedy=remedy)
+
+
+def _as_kept(connection: Connection, parts: Sequence[Part], found: Mapping[str, Attachment]) -> tuple[Part, ...]:
+    return tuple(_part(connection, found[_id_of(part)]) if _id_of(part) else part for part in parts)
 
 
 def attached(parts: Iterable[Part]) -> list[str]:
@@ -270,10 +284,10 @@ def _inlined(
 def _picture(connection: Connection, owner: str, part: Part, room: int) -> Part:
     """With its bytes; in words where there are none, or more than `room`."""
     try:
+        if kept.get(connection, owner, _id_of(part)).size > room:
+            return _unseen(part)
         attachment, body = kept.whole(connection, owner, _id_of(part))
     except NotFound:
-        return _unseen(part)
-    if len(body) > room:
         return _unseen(part)
     return Part("image", data={"url": f"data:{attachment.media_type};base64,{base64.b64encode(body).decode()}"})
 

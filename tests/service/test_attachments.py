@@ -11,6 +11,7 @@ import pytest
 
 from llmws.messages import Message
 from llmws.service import attachments
+from llmws.store import attachments as kept
 
 from .harness import Running
 from .test_edge import error
@@ -146,6 +147,37 @@ def test_there_is_an_end_to_what_one_person_may_keep(service: Running, monkeypat
     chat = service.new_chat(model="vllm/m")["id"]
     many = {"parts": parts(add(service, b"c", "c.txt"), add(service, b"d", "d.txt"))}
     assert "2 attachments" in error(service.http.post(f"/api/chats/{chat}/messages", json=many), 422)["message"]
+
+
+def test_what_is_named_often_counts_often(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attachments, "MOST_BYTES", 250)
+    [file] = parts(add(service, b"a" * 100, "a.txt"))[:1]
+    once = {"role": "user", "parts": [file]}
+    for messages in ([{"role": "user", "parts": [file] * 3}], [once] * 3):
+        told = error(service.http.post("/api/generations", json={"messages": messages, "model": "vllm/m"}), 422)
+        assert "0.0 MiB" in told["message"]
+    many = [once] * (attachments.MOST + 1)
+    assert (
+        "21 attachments"
+        in error(service.http.post("/api/generations", json={"messages": many, "model": "vllm/m"}), 422)["message"]
+    )
+    assert service.post("/api/generations", {"messages": [once] * 2, "model": "vllm/m"})["id"]
+
+
+def test_no_more_pictures_are_read_than_a_model_is_shown(
+    service: Running, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = service.new_chat(model="vllm/m")["id"]
+    first, second = (add(service, png(width, 20), f"{width}.png") for width in (30, 40))
+    say(service, chat, parts(first))
+    read: list[str] = []
+    whole = kept.whole
+    monkeypatch.setattr(kept, "whole", lambda *given: read.append(given[-1]) or whole(*given))
+    monkeypatch.setattr(attachments, "MOST_BYTES", len(png(40, 20)))
+    message = say(service, chat, parts(second))
+    assert [part.data["dropped"] for part in message.parts if part.type == "warning"] == [1]
+    assert [part["type"] for part in asked(vendor)[-1]["content"]] == ["image_url", "text"]
+    assert read == [second["id"]]
 
 
 def test_a_message_may_be_pictures_alone_and_is_said_once(service: Running) -> None:

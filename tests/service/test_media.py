@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -112,3 +113,12 @@ def test_whatever_is_sent_is_recognised_or_refused(tail: bytes, head: bytes) -> 
     except InvalidRequest:
         return
     assert (media.text is None) == media.type.startswith("image/")
+
+
+def test_no_file_takes_many_times_its_size() -> None:
+    body = b"\xb0\xa1" * (LARGEST // 16)
+    tracemalloc.start()
+    decoded(body + b"\xff")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 6 * len(body)
