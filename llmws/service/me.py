@@ -8,10 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import with_config
 
-from ..errors import Forbidden
 from ..store import Store
 from ..store import preferences as kept
-from .access import NEEDS, Chatter, Reader, require
+from .access import NEEDS, Chatter, Reader, may
 from .bodies import STRICT
 from .here import TheSettings, TheStore, here
 from .identity import Identity, Person
@@ -40,7 +39,7 @@ async def me(
 
     `automatic_titles` is null where no model gives titles, whatever one wants.
     """
-    actions = sorted(action for action in NEEDS if _may(person, action))
+    actions = sorted(action for action in NEEDS if may(person, action))
     hub = identity.revocable
     return {
         "name": person.name,
@@ -62,11 +61,3 @@ async def change(changes: Changes, person: Chatter, store: TheStore) -> dict[str
 
 async def _wanted(person: Person, store: Store) -> bool:
     return (await store.read(kept.get, person.name)).automatic_titles
-
-
-def _may(person: Person, action: str) -> bool:
-    try:
-        require(person, action)
-    except Forbidden:
-        return False
-    return True

@@ -55,5 +55,5 @@ def _decode(cursor: str, keys: Sequence[ColumnElement[Any]]) -> list[Any]:
     try:
         last = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return [key.type.python_type(value) for key, value in zip(keys, last, strict=True)]
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
         raise InvalidRequest("That is not a cursor.", remedy="Begin again without one.") from None

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Of one text: PostgreSQL holds 1 MB of words, and who pastes a data set does not look for its last rows here.
-MOST_WORDS = 20_000
+# Of one text, since who pastes a data set does not look for its last rows here; PostgreSQL holds no more than 1 MiB.
+MOST_WORDS, MOST_BYTES = 20_000, 1_000_000
 LONGEST_WORD = 64
 _MOST_ASKED = 16
 # Of a shorter word almost everything would be the beginning.
@@ -103,17 +104,20 @@ class Excerpt:
 
 
 def words(text: str) -> list[str]:
-    """The different words of `text`, at most `MOST_WORDS`.
+    """The different words of `text`, at most `MOST_WORDS` and in UTF-8 no more than `MOST_BYTES`.
 
     Example:
         >>> words("Ärger mit max_tokens, Ärger mit 模型!")
         ['arger', 'mit', 'max', 'tokens', '模型', '型']
     """
     found: dict[str, None] = {}
+    size = 0
     for word in _words(_fold(_composed(text))):
-        found[word] = None
-        if len(found) == MOST_WORDS:
-            break
+        if word not in found:
+            size += len(word.encode())
+            if len(found) == MOST_WORDS or size > MOST_BYTES:
+                break
+            found[word] = None
     return list(found)
 
 
@@ -205,12 +209,14 @@ class _Origins:
 
     def __init__(self, text: str) -> None:
         uneven = "" if text.isascii() else "".join(_FOLDING.uneven.intersection(text))
-        self._at: list[tuple[int, int]] = []
-        shift = 0
+        self._begins: list[int] = []
+        self._ends: list[int] = []
+        self._shifts = [0]
         for one in re.finditer(f"[{re.escape(uneven)}]", text) if uneven else ():
-            length = len(_FOLDING[ord(one.group())])
-            self._at.append((one.start() + shift, length))
-            shift += length - 1
+            begin, length = one.start() + self._shifts[-1], len(_FOLDING[ord(one.group())])
+            self._begins.append(begin)
+            self._ends.append(begin + length)
+            self._shifts.append(self._shifts[-1] + length - 1)
 
     def start(self, position: int) -> int:
         return position - self._shift(position)
@@ -219,13 +225,10 @@ class _Origins:
         return self.start(position - 1) + 1
 
     def _shift(self, position: int) -> int:
-        shift = 0
-        for at, length in self._at:
-            if at + length > position:
-                # Within what one character became.
-                return shift + max(0, position - at)
-            shift += length - 1
-        return shift
+        passed = bisect_right(self._ends, position)
+        # Perhaps within what one character became.
+        inside = position - self._begins[passed] if passed < len(self._begins) else 0
+        return self._shifts[passed] + max(0, inside)
 
 
 def _best(marks: list[tuple[int, int]], length: int) -> int:

@@ -155,6 +155,9 @@ def test_a_chat_is_put_in_a_folder_tagged_pinned_and_archived(service: Running) 
     assert [one["archived"] for one in service.get("/api/chats", query="sky")["items"]] == [True]
     for wrong in ({"folder": "x" * 101}, {"tags": [""]}, {"tags": ["  "]}, {"tags": ["x"] * 51}, {"temporary": True}):
         error(service.http.patch(path, json=wrong), 422)
+    # What a database keeps as the same would be there twice.
+    for wrong in ({"tags": ["a\0", "a\ufffd"]}, {"folder": "a\nb"}):
+        error(service.http.patch(path, json=wrong), 422)
 
 
 def test_a_temporary_chat_leaves_no_history(service: Running) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -74,7 +75,18 @@ async def test_pages_stay_right_while_chats_come_and_move(
         assert seen == made[::-1]
 
 
-@pytest.mark.parametrize("cursor", ["x", "", "bm9uc2Vuc2U", "W10", "WyJhIiwgMV0"])
+def cursor_of(last: str) -> str:
+    return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("x", "", "bm9uc2Vuc2U", "W10", "WyJhIiwgMV0"),
+        cursor_of(f'[true, {"1" * 400}, "x"]'),
+        cursor_of("[" * 100_000),
+    ],
+)
 async def test_a_cursor_that_nobody_was_given_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
         await store.read(chats.page, "ada", cursor=cursor)

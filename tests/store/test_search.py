@@ -55,6 +55,13 @@ async def test_what_was_thought_is_not_found_and_names_of_files_are(store: Store
     assert await found(store, "ada", "tide csv") == [asked]
 
 
+async def test_of_a_text_without_end_the_beginning_is_found(store: Store) -> None:
+    rows = "\n".join(f"{number:064x}" for number in range(20_000))
+    chat = await say(store, "ada", f"first\n{rows}\nlast")
+    assert await found(store, "ada", "first") == await found(store, "ada", f"{9_999:064x}") == [chat]
+    assert await found(store, "ada", "last") == []
+
+
 async def test_others_find_nothing_of_it(store: Store) -> None:
     mine = await say(store, "ada", "the whale sings", "Whales")
     hers = await say(store, "eve", "the whale sings", "Whales")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmws.store.words import LONGEST_WORD, MOST_WORDS, Query, excerpt, ranges, words
+from llmws.store.words import LONGEST_WORD, MOST_BYTES, MOST_WORDS, Query, excerpt, ranges, words
 
 
 def finds(query: str, text: str) -> bool:
@@ -55,6 +55,8 @@ def test_words_are_found(query: str, text: str, found: bool) -> None:
 def test_a_text_has_only_so_many_words_and_none_is_endless() -> None:
     assert len(words(" ".join(map(str, range(MOST_WORDS + 5))))) == MOST_WORDS
     assert words("a" * 10_000) == ["a" * LONGEST_WORD]
+    hashes = words(" ".join(f"{number:064x}" for number in range(MOST_WORDS)))
+    assert MOST_BYTES - LONGEST_WORD < sum(len(word.encode()) for word in hashes) <= MOST_BYTES
     assert finds("a" * 10_000, "a" * 10_000)
     assert len(Query.of("字典" * 1000 + " word" * 1000).words) < 40
 
