@@ -146,7 +146,6 @@ def create_app(
     state.generations = generations.Generations(store, state.ledger)
     state.imports = imports.Imports(settings.data / "imports", store, settings.attachments_mib << 20)
     state.titles = titles.Titles(settings, store, state.generations, state.ledger)
-    state.erasing = Erasing(store, state.generations)
     state.tickets = tickets.Tickets.of(settings.data)
     state.missed_links = links.Misses()
     state.runner, state.feed = runner, Feed()
@@ -154,6 +153,7 @@ def create_app(
     state.scheduler = Scheduler(settings, store, state.feed, runner)
     state.adapters = adapters.Adapters(settings, store, state.feed, state.models.embedded, state.bases)
     state.presence = presence.Presence(settings.idle_exit_s, lambda: _is_busy(app), leave)
+    state.erasing = Erasing(store, state.generations, state.presence.away)
     for module in ROUTERS:
         app.include_router(module.router)
     for kind in (RequestValidationError, HTTPException):

@@ -24,7 +24,11 @@ from .here import CreatedId, TheStore
 from .models import TheModels
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
-_Heading = Annotated[str, BeforeValidator(storable), StringConstraints(strip_whitespace=True, max_length=100)]
+# A name that stands in a line; two that differ only in what no database keeps would be one.
+_LINE = r"^[^\x00-\x1f\x7f]*$"
+_Heading = Annotated[
+    str, BeforeValidator(storable), StringConstraints(strip_whitespace=True, max_length=100, pattern=_LINE)
+]
 _MOST_TAGS = 50
 
 router = APIRouter(prefix="/api/chats", tags=["chats"])
@@ -107,8 +111,8 @@ async def list_chats(
 async def create(new: NewChat, id: CreatedId, person: Chatter, models: TheModels, store: TheStore) -> dict[str, Any]:
     """Begin a chat, perhaps with an assistant; without a title it gets one from its first message.
 
-    A temporary one is neither listed nor found, and is erased when it is deleted, when the service starts, or a day
-    after its last change.
+    A temporary one is neither listed nor found, and is erased when it is deleted, ten minutes after its person's last
+    client is gone, a day after its last change, or when the service starts.
     """
     model, system, parameters = new.model, new.system, new.parameters
     if new.assistant_id is not None:

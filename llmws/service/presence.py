@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Annotated
 
@@ -29,11 +30,24 @@ class Presence:
     """
 
     def __init__(self, idle_exit_s: float, busy: Callable[[], bool], leave: Callable[[], None]) -> None:
-        self.clients = 0
+        self._clients: Counter[str] = Counter()
+        self._left: dict[str, float] = {}
         self._idle_exit_s = idle_exit_s
         self._busy = busy
         self._leave = leave
         self._closing = asyncio.Event()
+
+    @property
+    def clients(self) -> int:
+        return self._clients.total()
+
+    def away(self, for_s: float) -> list[str]:
+        """Who was here, and has had no client for `for_s` seconds; everybody who leaves is told once."""
+        before = time.monotonic() - for_s
+        gone = [person for person, since in self._left.items() if since <= before]
+        for person in gone:
+            del self._left[person]
+        return gone
 
     async def watch(self) -> None:
         """Run beside the service; ends it when it is idle."""
@@ -50,8 +64,9 @@ class Presence:
         """End all streams: the service shuts down."""
         self._closing.set()
 
-    async def attend(self, hello: bytes) -> AsyncGenerator[Sequence[bytes], None]:
-        self.clients += 1
+    async def attend(self, person: str, hello: bytes) -> AsyncGenerator[Sequence[bytes], None]:
+        self._clients[person] += 1
+        self._left.pop(person, None)
         try:
             yield [hello]
             while not self._closing.is_set():
@@ -61,7 +76,10 @@ class Presence:
                 except TimeoutError:
                     yield []
         finally:
-            self.clients -= 1
+            self._clients[person] -= 1
+            if not self._clients[person]:
+                del self._clients[person]
+                self._left[person] = time.monotonic()
 
 
 ThePresence = Annotated[Presence, here("presence")]
@@ -73,4 +91,4 @@ async def attend(
     person: Reader, presence: ThePresence, instance: Annotated[Instance, here("instance")]
 ) -> StreamingResponse:
     """Say that a client is there, for as long as the stream is open; its first event tells `boot_id`."""
-    return events.respond(presence.attend(events.frame({"boot_id": instance.boot_id})))
+    return events.respond(presence.attend(person.name, events.frame({"boot_id": instance.boot_id})))

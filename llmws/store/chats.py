@@ -267,6 +267,13 @@ def outdated(connection: Connection, deleted_before: float, temporary_before: fl
     return connection.scalars(select(chats.id).where(is_due, _running.is_(None)).limit(limit)).all()
 
 
+def temporary(connection: Connection, owners: Collection[str]) -> Sequence[str]:
+    """Ids of the temporary chats of these people, but for those that are answering."""
+    chats = tables.chats.c
+    theirs = (chats.owner.in_(owners), chats.temporary, _running.is_(None))
+    return connection.scalars(select(chats.id).where(*theirs)).all()
+
+
 def _find(connection: Connection, owner: str, *conditions: ColumnElement[bool]) -> Chat | None:
     statement: Select[Any] = select(*_TOLD, _running)
     rows = connection.execute(statement.where(tables.chats.c.owner == owner, *conditions)).all()

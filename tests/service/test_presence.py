@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from llmws import instance as instances
 from llmws.service import events
+from llmws.service.presence import Presence
 from llmws.settings import Settings
 
 from .harness import LIMIT_S, Running, running_service, wait_for
@@ -68,3 +70,23 @@ def test_a_shutdown_ends_presence_streams(settings: Settings) -> None:
         service.post("/api/shutdown")
         assert [line for line in lines if line] == []
         wait_for(lambda: instances.running(settings.data) is None, "the service to end")
+
+
+async def test_who_left_is_told_once_unless_they_came_back() -> None:
+    presence = Presence(0, lambda: False, lambda: None)
+
+    async def come(person: str) -> AsyncGenerator[Sequence[bytes], None]:
+        stream = presence.attend(person, b"")
+        await anext(stream)
+        return stream
+
+    first, second, eve = [await come(person) for person in ("ada", "ada", "eve")]
+    await first.aclose()
+    assert (presence.clients, presence.away(0)) == (2, [])
+    await second.aclose()
+    await eve.aclose()
+    assert presence.away(3600) == []
+    back = await come("eve")
+    assert presence.away(0) == ["ada"]
+    assert presence.away(0) == []
+    await back.aclose()
