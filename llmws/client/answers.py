@@ -36,6 +36,7 @@ class Answer:
         self._api = api
         self._ask = ask
         self._id: str | None = None
+        self._kept: Message | None = None
 
     async def events(self) -> AsyncGenerator[StreamEvent]:
         """Ask, and yield what comes. Leaving before the end cancels the generation in the service."""
@@ -48,14 +49,20 @@ class Answer:
             await given_up(self._api.cancel(self._id))
             raise
 
+    async def kept(self) -> Message:
+        """The whole answer as the service stored it, whatever its end."""
+        assert self._id is not None, "only after `events`"
+        if self._kept is None:
+            self._kept = (await self._api.generation(self._id))["message"]
+        return self._kept
+
     async def message(self) -> Message:
-        """The whole answer as the service stored it.
+        """The same of an answer that came to an end.
 
         Raises:
             ProviderError: the model's server refused, broke off or kept silent.
         """
-        assert self._id is not None, "only after `events`"
-        message: Message = (await self._api.generation(self._id))["message"]
+        message = await self.kept()
         if message.finish_reason == "error":
             raise from_dict(message.error or {}, 502)
         return message

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from ..messages import Message, Parameters, Part, StreamEvent, Tool
-from .answers import Answer
 from .assistants import Assistant
 from .choices import Choices, chosen
-from .inputs import Attachment, asking, attached, converse
+from .inputs import Ask, Attachment, answers, asking, attached, converse
 from .library import Library, Placed
 from .origin import of_cell
 from .share_routes import Noun
@@ -83,13 +82,8 @@ class Chat(Placed, Turns, Linkable):
             >>> client.chats.create(model="echo").send("And at dusk?", show=False).text
             'And at dusk?'
         """
-        wanted, origin, toolbox = chosen(parameters, choices), of_cell(), Toolbox(tools)
-        parts = self._client.run(attached(self._client.api, attachments)) if attachments else ()
-
-        def ask(answer: Message | None, results: Sequence[Result]) -> Callable[[], Awaitable[dict[str, Any]]]:
-            said = asking(text, parts) if answer is None else None
-            return partial(self._begin, said, results, model, wanted, origin, toolbox.tools)
-
+        toolbox = Toolbox(tools)
+        ask = self._asking(text, model, attachments, toolbox, chosen(parameters, choices))
         return converse(self._client, ask, toolbox, approve, show)
 
     def stream(
@@ -97,18 +91,25 @@ class Chat(Placed, Turns, Linkable):
         text: str,
         model: str | None = None,
         *,
+        attachments: Sequence[Attachment] = (),
+        tools: Sequence[Callable[..., Any]] = (),
+        approve: Approve | bool | None = None,
         parameters: Parameters | None = None,
         **choices: Unpack[Choices],
     ) -> Iterator[StreamEvent]:
-        """Ask, and yield the events of the answer as they come; leaving the loop early cancels the answer.
+        """Ask like `send`, and yield the events of the answer as they come; leaving the loop early cancels the answer.
+
+        An answer that calls functions has an `end`, too; the events of the next, which knows what came of them, follow.
 
         Example:
             >>> [event.type for event in client.chats.create(model="echo").stream("Hi")][-1]
             'end'
         """
-        answer = self._answer(text, model, chosen(parameters, choices))
-        with contextlib.closing(self._client.loop.iterate(answer.events())) as events:
-            yield from events
+        toolbox = Toolbox(tools)
+        ask = self._asking(text, model, attachments, toolbox, chosen(parameters, choices))
+        for answer in answers(self._client, ask, toolbox, approve):
+            with contextlib.closing(self._client.loop.iterate(answer.events())) as events:
+                yield from events
 
     def messages(self) -> list[Message]:
         """All that was said on the branch that is shown, oldest first.
@@ -183,8 +184,22 @@ class Chat(Placed, Turns, Linkable):
         """
         self._take(self._client.run(self._client.api.restore_chat(self.id)))
 
-    def _answer(self, text: str, model: str | None, parameters: Parameters | None) -> Answer:
-        return Answer(self._client.api, partial(self._begin, text, (), model, parameters, of_cell()))
+    def _asking(
+        self,
+        text: str,
+        model: str | None,
+        attachments: Sequence[Attachment],
+        toolbox: Toolbox,
+        parameters: Parameters | None,
+    ) -> Ask:
+        origin = of_cell()
+        parts = self._client.run(attached(self._client.api, attachments)) if attachments else ()
+
+        def ask(answer: Message | None, results: Sequence[Result]) -> Callable[[], Awaitable[dict[str, Any]]]:
+            said = asking(text, parts) if answer is None else None
+            return partial(self._begin, said, results, model, parameters, origin, toolbox.tools)
+
+        return ask
 
     async def _begin(
         self,
@@ -247,8 +262,8 @@ class Chats(Library, SharedChats):
             title: by default the first words of the first question, and soon what a model makes of them, see
                 `automatic_titles`.
             assistant: of `client.assistants`, itself or by its id or name; its parameters hold unless others are given.
-            temporary: one that leaves no history: never listed nor found, and erased with `delete`, a day after its
-                last message, or when the service starts again.
+            temporary: one that leaves no history: never listed nor found, and erased with `delete`, ten minutes after
+                your last notebook and dashboard are gone, a day after its last message, or when the service starts.
 
         Raises:
             NotFound: there is no such model, or no such assistant.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,27 +42,38 @@ def asking(text: str, parts: Sequence[Part]) -> str | tuple[Part, ...]:
     return (*parts, Part("text", text)) if text else tuple(parts)
 
 
-def converse(
-    client: Client,
-    ask: Callable[[Message | None, Sequence[Result]], Callable[[], Awaitable[dict[str, Any]]]],
-    toolbox: Toolbox,
-    approve: Approve | bool | None,
-    show: bool,
-) -> Message:
-    """Get an answer, running the functions that the model calls on the way to it.
+# What begins an answer: the first one, or the next after an answer and the results of its calls.
+Ask = Callable[[Message | None, Sequence[Result]], Callable[[], Awaitable[dict[str, Any]]]]
+
+
+def answers(
+    client: Client, ask: Ask, toolbox: Toolbox, approve: Approve | bool | None, show: bool = False
+) -> Iterator[Answer]:
+    """The answers on the way to the last one, each to be followed to its end: in between, the functions are run that it
+    calls.
 
     Args:
-        ask: what begins an answer: the first one, or the next after an answer and the results of its calls.
         approve: says of each call whether it may run; True lets all run, None asks in the cell.
+        show: writes what is called, and what came of it.
     """
-    message = shown(client.loop, Answer(client.api, ask(None, ())), show)
     gate = _Gate(approve)
-    for _ in range(MOST_ROUNDS):
-        if not toolbox or not (calls := calls_of(message)):
-            return message
+    message: Message | None = None
+    results: Sequence[Result] = ()
+    for rounds_left in range(MOST_ROUNDS, -1, -1):
+        answer = Answer(client.api, ask(message, results))
+        yield answer
+        if not toolbox or not rounds_left:
+            return
+        message = client.run(answer.kept())
+        if not (calls := calls_of(message)):
+            return
         results = [_result(toolbox, call, gate, show) for call in calls]
-        message = shown(client.loop, Answer(client.api, ask(message, results)), show)
-    return message
+
+
+def converse(client: Client, ask: Ask, toolbox: Toolbox, approve: Approve | bool | None, show: bool) -> Message:
+    """The last of `answers`, all of them written to stdout while they come if `show`."""
+    *_, last = (shown(client.loop, answer, show) for answer in answers(client, ask, toolbox, approve, show))
+    return last
 
 
 def _result(toolbox: Toolbox, call: Part, gate: _Gate, show: bool) -> Result:

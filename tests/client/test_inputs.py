@@ -93,6 +93,21 @@ def test_a_function_runs_once_it_is_approved(
         assert [one.role for one in talk.messages()] == ["user", "assistant", "tool", "assistant"]
 
 
+def test_what_is_streamed_takes_files_and_calls_functions_like_what_is_sent(
+    client: Client, vendor: VendorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vendor.rounds = [[("add", '{"a": 1, "b": 2}')]]
+    talk = client.chats.create(model="vllm/m")
+    events = list(talk.stream("Add.", attachments=[("moons.csv", b"Io,3")], tools=[add], approve=True))
+    assert [event.finish_reason for event in events if event.type == "end"] == ["tool_calls", "stop"]
+    assert "".join(event.text for event in events if event.type == "text").endswith("Yes.")
+    question, *_, result = last_asked(vendor)
+    assert "Io,3" in str(question["content"])
+    assert (result["role"], result["content"]) == ("tool", "3")
+    assert [one.role for one in talk.messages()] == ["user", "assistant", "tool", "assistant"]
+    assert capsys.readouterr().out == ""
+
+
 def test_the_person_at_the_cell_is_asked(client: Client, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     questions: list[str] = []
 
