@@ -7,10 +7,11 @@ validated against the type hints first, and what fails is told to the model, whi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ MOST_ROUNDS = 25
 LONGEST_RESULT = 20_000
 _LONGEST_ERROR = 2_000
 _DENIED = "The person did not allow this call. Do not try it again unless they ask for it."
+_STOPPED = "The person stopped this call."
+_LEFT = "The person stopped waiting for this call. It still runs in their kernel; what it will return is not known."
 _NAME_LENGTH = 64
 
 
@@ -104,17 +107,23 @@ class Toolbox:
         """What a model is told of them."""
         return tuple(function.tool for function in self._functions.values())
 
-    def run(self, call: Part) -> Result:
-        """Run what `call` asks for, here and now, and tell what came of it; whatever happens, it is a `Result`."""
+    def run(self, call: Part, run: Run | None = None) -> Result:
+        """Run what `call` asks for, here and now, and tell what came of it; whatever happens, it is a `Result`.
+
+        Args:
+            run: lets another thread stop it.
+        """
         call_id, name = str(call.data.get("id", "")), str(call.data.get("name", ""))
         function = self._functions.get(name)
         if function is None:
             known = ", ".join(self._functions) or "none"
             return Result(call_id, f"There is no function {name!r}. There are: {known}.", error=True)
         try:
-            return Result(call_id, function(_object(call)))
+            return Result(call_id, function(_object(call), run or Run()))
         except _Refused as refused:
             return Result(call_id, str(refused), error=True)
+        except asyncio.CancelledError:
+            return Result(call_id, _STOPPED, error=True)
         except (Exception, SystemExit) as problem:  # noqa: BLE001 - the model is told of it, and may do better
             told = f"{type(problem).__name__}: {problem}"
             return Result(call_id, _cut(told, _LONGEST_ERROR), error=True)
@@ -156,6 +165,16 @@ def denied(call: Part) -> Result:
     return Result(str(call.data.get("id", "")), _DENIED, error=True)
 
 
+def left(call: Part) -> Result:
+    """What a model is told of a call that a person waits for no longer, and that goes on.
+
+    Example:
+        >>> left(Part("tool_call", data={"id": "c1"})).error
+        True
+    """
+    return Result(str(call.data.get("id", "")), _LEFT, error=True)
+
+
 def results_message(results: Sequence[Result]) -> Message:
     """The message that tells a model of `results`, for a conversation that no service keeps.
 
@@ -167,6 +186,31 @@ def results_message(results: Sequence[Result]) -> Message:
     return Message(
         "tool", tuple(Part("tool_result", one.text, about) for one, about in zip(results, data, strict=True))
     )
+
+
+class Run:
+    """One run of a function, which another thread may stop as far as that can be: a coroutine is cancelled where it
+    waits next. Python ends no thread from outside, so a plain function goes on until it ends by itself.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._loop is not None and self._task is not None:
+            # It has ended just now where its loop is closed.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    async def result(self, awaitable: Awaitable[Any]) -> Any:
+        """What `awaitable` comes to."""
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        if self._stopped:
+            self.stop()
+        return await awaitable
 
 
 class _Refused(Exception):
@@ -198,7 +242,7 @@ class _Function:
         self._invalid = pydantic.ValidationError
         self.tool = Tool(function.__name__, inspect.getdoc(function) or "", schema)
 
-    def __call__(self, given: Mapping[str, Any]) -> str:
+    def __call__(self, given: Mapping[str, Any], run: Run) -> str:
         try:
             positional, named = self._validated(**given)
         except self._invalid as problem:
@@ -206,7 +250,7 @@ class _Function:
             raise _Refused("\n".join(f"{where}: {what}" for where, what in told)) from None
         returned = self._function(*positional, **named)
         if inspect.isawaitable(returned):
-            returned = asyncio.run(_awaited(returned))
+            returned = asyncio.run(run.result(returned))
         return _cut(returned if isinstance(returned, str) else _json(returned), LONGEST_RESULT)
 
 
@@ -254,7 +298,3 @@ def _cut(text: str, longest: int) -> str:
     # What is half a character cannot be sent.
     text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters, cut here)"
-
-
-async def _awaited(value: Any) -> Any:
-    return await value

@@ -21,7 +21,7 @@ from .bodies import STRICT, Name, Text, storable
 MOST_ROUNDS = 25
 # An answer that ends so has perhaps not said all of its last call, and waits for nothing.
 _BROKEN = ("cancelled", "interrupted", "error", "length", "content_filter")
-_NOT_RUN = "This was not run: the conversation went on without it."
+_NO_RESULT = "There is no result: the conversation went on without it."
 
 
 @with_config(STRICT)
@@ -88,7 +88,7 @@ def waits(message: Message) -> bool:
 
 
 def settled(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """`messages` with a result for every call, as providers demand it: where a person went on, that it was not run.
+    """`messages` with a result for every call, as providers demand it: where a person went on, that there is none.
 
     Example:
         >>> call = Part("tool_call", data={"id": "c1", "name": "look", "arguments": "{}"})
@@ -100,10 +100,10 @@ def settled(messages: Sequence[Message]) -> tuple[Message, ...]:
     for message in messages:
         if message.role == "tool":
             known = {_id(part): part for part in message.parts}
-            parts = [known.get(_id(call)) or _unrun(call) for call in open_calls]
+            parts = [known.get(_id(call)) or _without_result(call) for call in open_calls]
             message = replace(message, parts=tuple(parts))
         elif open_calls:
-            told.append(Message("tool", tuple(map(_unrun, open_calls))))
+            told.append(Message("tool", tuple(map(_without_result, open_calls))))
         open_calls = []
         if message.role == "assistant":
             if message.finish_reason in _BROKEN:
@@ -112,7 +112,7 @@ def settled(messages: Sequence[Message]) -> tuple[Message, ...]:
         if message.parts:
             told.append(message)
     if open_calls:
-        told.append(Message("tool", tuple(map(_unrun, open_calls))))
+        told.append(Message("tool", tuple(map(_without_result, open_calls))))
     return tuple(told)
 
 
@@ -133,8 +133,8 @@ def _id(part: Part) -> str:
     return str(part.data.get("id", ""))
 
 
-def _unrun(call: Part) -> Part:
-    return _result(_id(call), _NOT_RUN, error=True)
+def _without_result(call: Part) -> Part:
+    return _result(_id(call), _NO_RESULT, error=True)
 
 
 def _result(id: str, text: str, *, error: bool) -> Part:

@@ -8,11 +8,14 @@ for just that and waits for it. Nothing else leads to a function.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from ..client.tools import Result, Toolbox, calls_of, denied
+from ..client.tools import Result, Run, Toolbox, calls_of, denied, left
 from ..errors import Conflict, InvalidRequest
 from ..messages import Message, Part
 from .page import intent
@@ -20,12 +23,15 @@ from .page import intent
 if TYPE_CHECKING:
     from ..client.api import Api
 
-Decision = Literal["allow", "always", "deny", "again"]
+T = TypeVar("T")
+Decision = Literal["allow", "always", "deny", "again", "stop"]
 # Rounds of calls that run by themselves, because a person said so, until they are asked again.
 AUTOMATIC_ROUNDS = 10
 # Characters of a result that a page shows.
 _SHOWN = 4_000
 _REMEMBERED = 64
+# How long a coroutine that is stopped may clear up.
+_STOP_S = 1.0
 
 
 class Tools:
@@ -45,16 +51,24 @@ class Tools:
         self._decided: dict[str, dict[str, Result | None]] = {}
         self._always: defaultdict[str, set[str]] = defaultdict(set)
         self._rounds: defaultdict[str, int] = defaultdict(int)
+        # What runs just now, by the answer and the call.
+        self._runs: dict[tuple[str, str], tuple[Run, asyncio.Future[Result]]] = {}
 
     @intent
-    async def decide(self, view: str, *, chat: str, message: str, call: dict[str, Any], decision: str) -> None:
-        """Let a call run, once or from now on in this conversation, or not; ``again`` tells the model once more."""
+    async def decide(self, view: str, *, chat: str, message: str, call: dict[str, Any], decision: str) -> bool:
+        """Let a call run, once or from now on in this conversation, or not; ``again`` tells the model once more.
+
+        ``stop`` ends the waiting for one that runs, and says whether it goes on in the kernel nevertheless.
+        """
         if decision not in get_args(Decision):
             raise InvalidRequest(f"There is no decision {decision!r}.", remedy="Allow the call, or deny it.")
         answer = await self._waiting(chat, message)
         asked = _asked_for(answer, call)
         decided = self._decided_of(message)
-        if decision == "deny":
+        goes_on = False
+        if decision == "stop":
+            goes_on = await self._stop(message, asked)
+        elif decision == "deny":
             decided.setdefault(asked.data["id"], denied(asked))
         elif decision != "again":
             if decision == "always":
@@ -62,6 +76,7 @@ class Tools:
             self._run(chat, message, answer, [asked, *self._allowed(chat, answer)])
         self._tell_calls(chat, message, answer)
         await self._go_on(chat, message, answer)
+        return goes_on
 
     def calls(self, item: dict[str, Any] | None) -> dict[str, Any] | None:
         """How it stands with the calls of a message, the last of a conversation; None where it waits for none."""
@@ -101,9 +116,30 @@ class Tools:
                 self.spawn(self._run_one(chat, id, answer, call))
 
     async def _run_one(self, chat: str, id: str, answer: Message, call: Part) -> None:
-        self._decided_of(id)[call.data["id"]] = await asyncio.to_thread(self._toolbox.run, call)
-        self._tell_calls(chat, id, answer)
-        await self._go_on(chat, id, answer)
+        run, place = Run(), (id, call.data["id"])
+        ended = in_thread(self._toolbox.run, call, run)
+        self._runs[place] = run, ended
+        try:
+            result = await ended
+        finally:
+            del self._runs[place]
+        decided = self._decided_of(id)
+        # Nobody waits any more for one that was left.
+        if decided.get(result.id) is None:
+            decided[result.id] = result
+            self._tell_calls(chat, id, answer)
+            await self._go_on(chat, id, answer)
+
+    async def _stop(self, id: str, call: Part) -> bool:
+        """Stop a call, or else leave it; whether it goes on."""
+        if (running := self._runs.get((id, call.data["id"]))) is None:
+            return False
+        run, ended = running
+        run.stop()
+        await asyncio.wait({ended}, timeout=_STOP_S)
+        if not ended.done():
+            self._decided_of(id)[call.data["id"]] = left(call)
+        return not ended.done()
 
     async def _go_on(self, chat: str, id: str, answer: Message) -> None:
         """Tell the model what came of its calls, once that is known of all of them."""
@@ -144,6 +180,29 @@ class Tools:
 
     def _tell_calls(self, chat: str, message: str, answer: Message) -> None:
         self.tell("calls", None, chat=chat, message=message, states=self._states(message, calls_of(answer)))
+
+
+def in_thread(work: Callable[..., T], *given: Any) -> asyncio.Future[T]:
+    """What `work` comes to in a thread of its own.
+
+    One of a pool would be missing there if it never ended, and would have the kernel wait for it at its end.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[T] = loop.create_future()
+
+    def tell(result: T) -> None:
+        # The page may be gone.
+        if not ended.done():
+            ended.set_result(result)
+
+    def run() -> None:
+        result = work(*given)
+        with contextlib.suppress(RuntimeError):  # so may the loop
+            loop.call_soon_threadsafe(tell, result)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="llmws-function", daemon=True).start()
+    return ended
 
 
 def _asked_for(answer: Message, shown: Mapping[str, Any]) -> Part:

@@ -93,7 +93,7 @@ def test_who_goes_on_without_results_leaves_no_call_open(service: Running, vendo
     sent = service.post(f"/api/chats/{chat}/messages", {"text": "Never mind.", "model": "vllm/m"})
     service.message(sent["generation"]["id"])
     assert [one["role"] for one in asked(vendor)] == ["user", "assistant", "tool", "tool", "user"]
-    assert "not run" in asked(vendor)[2]["content"]
+    assert "There is no result" in asked(vendor)[2]["content"]
 
 
 def test_a_model_that_calls_nothing_is_told_of_no_functions(service: Running, vendor: VendorServer) -> None:

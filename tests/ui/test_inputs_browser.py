@@ -21,6 +21,7 @@ from .conftest import Workspace
 from .test_chat_browser import ChatPage
 
 FUNCTIONS = '''
+import asyncio
 from llmws import ui
 
 def launch(ship: str, crew: int) -> dict:
@@ -29,7 +30,11 @@ def launch(ship: str, crew: int) -> dict:
         log.write(f"{{ship}} {{crew}}\\n")
     return {{"launched": ship, "船员": crew}}
 
-ui.Chat(tools=[launch], model="vllm/m")
+async def drift() -> None:
+    """Drift."""
+    await asyncio.sleep(3600)
+
+ui.Chat(tools=[launch, drift], model="vllm/m")
 '''
 
 
@@ -184,7 +189,15 @@ def test_a_function_runs_when_a_person_lets_it(
     expect(page.locator(".lw-answer", has_text="Yes.")).to_have_count(2)
     assert log.read_text().splitlines()[1:] == ["Argo 50"]
 
+    vendor.rounds = [[("drift", "{}")]]
+    chat.ask("漂流")
+    cards.nth(3).get_by_role("button", name="允许", exact=True).click()
+    cards.nth(3).get_by_role("button", name="停止").click()
+    expect(cards.nth(3)).to_have_attribute("data-state", "failed")
+    expect(page.locator(".lw-answer", has_text="Yes.")).to_have_count(3)
+    assert completions(vendor)[-1][-1]["content"] == "The person stopped this call."
+
     page.reload()
     chat.ready()
-    expect(cards).to_have_count(3)
+    expect(cards).to_have_count(4)
     expect(page.locator(".lw-tool[data-state=waiting]")).to_have_count(0)

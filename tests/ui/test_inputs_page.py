@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from llmws.client.bridge import bridge
 from llmws.client.finding import Given
 from llmws.settings import Settings
 from llmws.ui import tools as tools_module
-from tests.service.harness import Running, running_service
+from tests.service.harness import Running, running_service, wait_for
 from tests.service.vendor_server import VendorServer, vendor_server
 
 from .tab import Browser
@@ -149,7 +150,7 @@ def test_a_message_that_the_model_did_not_ask_for_runs_nothing(
         assert told["error"]["code"] == "invalid_request"
     assert browser.ask("decide", **{**decide, "message": "0" * 32}, call=call)["error"]["code"] == "conflict"
     assert browser.ask("decide", **{**decide, "decision": "run"}, call=call)["error"]["code"] == "invalid_request"
-    assert browser.ask("decide", **{**decide, "decision": "again"}, call=call)["value"] is None
+    assert browser.ask("decide", **{**decide, "decision": "again"}, call=call)["value"] is False
     browser.ask("say", text="Never mind.", key="on", chat=chat, model="vllm/m")
     assert browser.ask("decide", **decide, call=call)["error"]["code"] == "conflict"
     assert ran == []
@@ -227,6 +228,49 @@ def test_a_function_that_takes_long_holds_up_nobody(open_page: Callable[..., Bro
     go_on.set()
     appended(browser)
     assert results(vendor)[0] not in ("", threading.main_thread().name)
+
+
+def test_a_function_that_runs_is_stopped_or_left(
+    open_page: Callable[..., Browser], vendor: VendorServer, ran: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        """Wait."""
+        go_on.wait(20)
+        ran.append("waited")
+
+    async def rest() -> None:
+        """Rest."""
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ran.append("cleared up")
+
+    browser = open_page(tools=[wait, rest])
+    chat, message = ask(browser, vendor, [("wait", "{}"), ("rest", "{}")])
+    plain, coroutine = shown(browser, chat)
+    decide = {"chat": chat, "message": message}
+    for call in (plain, coroutine):
+        browser.ask("decide", **decide, call=call, decision="allow")
+    assert begun.wait(20)
+    assert browser.ask("decide", **decide, call=coroutine, decision="stop")["value"] is False
+    assert ran == ["cleared up"]
+    monkeypatch.setattr(tools_module, "_STOP_S", 0.01)
+    # Python ends no thread: it is told that it goes on.
+    assert browser.ask("decide", **decide, call=plain, decision="stop")["value"] is True
+    appended(browser)
+    assert results(vendor) == [
+        "The person stopped waiting for this call. It still runs in their kernel; what it will return is not known.",
+        "The person stopped this call.",
+    ]
+    assert ran == ["cleared up"]
+    before = len(browser.sent)
+    go_on.set()
+    wait_for(lambda: len(ran) == 2, "the function's end")
+    assert browser.ask("pulse")["value"]["models"]
+    assert not [told for told in browser.sent[before:] if told["type"] in ("calls", "appended", "refused")]
 
 
 def test_pictures_and_files_go_along_by_their_ids_and_their_text_stays_here(

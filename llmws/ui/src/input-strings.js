@@ -31,6 +31,7 @@ const own = {
   tool_deny: ["Deny", "拒绝"],
   tool_failed: ["failed", "失败"],
   tool_finished: ["done", "完成"],
+  tool_goes_on: ["The function still runs in your kernel until it ends by itself.", "该函数仍在您的内核中运行，直到自行结束。"],
   tool_none: ["(nothing)", "（无）"],
   tool_resend: ["Send the results", "发送结果"],
   tool_result: ["Result", "结果"],

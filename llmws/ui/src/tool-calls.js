@@ -1,5 +1,6 @@
 /** How it stands with the functions that a model called: what Python tells of it, and what a person decides. */
 import { signal } from "@preact/signals";
+import { t } from "./input-strings.js";
 
 export class ToolCalls {
   /** By the id of the message, then of the call: `{state, text, error, known}`. */
@@ -32,8 +33,13 @@ export class ToolCalls {
     return states.length > 0 && states.every(({ state }) => state === "done");
   }
 
-  decide(row, { id, name = "", arguments: given = "" }, decision) {
+  decide(row, { id, name = "", arguments: given = "" }, decision, apply) {
     const call = { id, name, arguments: given };
-    return this.#page.attempt("decide", { chat: this.#page.open.value.id, message: row.id, call, decision });
+    return this.#page.attempt("decide", { chat: this.#page.open.value.id, message: row.id, call, decision }, apply);
+  }
+
+  /** Wait no longer for a call that runs; where its function goes on nevertheless, the person is told. */
+  stop(row, call) {
+    return this.decide(row, call, "stop", (goesOn) => goesOn && this.#page.toast({ text: t("tool_goes_on") }));
   }
 }

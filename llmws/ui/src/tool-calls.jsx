@@ -53,6 +53,22 @@ function Decision({ row, call, known, page }) {
   );
 }
 
+function Stop({ row, call, page }) {
+  const busy = useSignal(false);
+  const stop = async () => {
+    busy.value = true;
+    await page.tools.stop(row, call);
+    busy.value = false;
+  };
+  return (
+    <div class="lw-tool-bar">
+      <button type="button" class="lw-button" disabled={busy.value} onClick={stop}>
+        {t("stop")}
+      </button>
+    </div>
+  );
+}
+
 /** The card of one call; a page that lets nothing run only names it. */
 export function ToolCall({ part, row, page, last }) {
   const call = part.data ?? {};
@@ -80,6 +96,7 @@ export function ToolCall({ part, row, page, last }) {
         <pre tabIndex={0}>{given && given !== "{}" ? given : t("tool_none")}</pre>
       </details>
       {waits && <Decision row={row} call={call} known={known} page={page} />}
+      {state === "running" && <Stop row={row} call={call} page={page} />}
       {state === "done" && (
         <details open={error}>
           <summary>
