@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from llmws import instance
 
 UI = Path(__file__).parents[1] / "llmws" / "ui"
 HOSTS = {"lab": "JupyterLab", "voila": "Voilà"}
+READY = {"lab": "/api/status", "voila": "/voila/static/voila.js"}
 TOKEN = "token-of-the-bench"
 START_LIMIT_S, END_LIMIT_S = 120.0, 60.0
 
@@ -86,13 +87,24 @@ def open_notebook(page: Page, host: str, urls: Mapping[str, str], name: str) -> 
     page.keyboard.press("Shift+Enter")
 
 
+def _server(host: str, port: int, notebooks: Path) -> list[str]:
+    """The module of a host, and its options."""
+    if host == "voila":
+        return ["llmws.hub.dashboards", "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", str(notebooks)]
+    options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}"]
+    return ["jupyterlab", *options, f"--ServerApp.root_dir={notebooks}", "--LabApp.news_url=None"]
+
+
 @contextlib.contextmanager
-def workspace(folder: Path, models: str, cells: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def workspace(
+    folder: Path, models: str, cells: Mapping[str, str], hosts: Collection[str] = tuple(HOSTS)
+) -> Iterator[dict[str, str]]:
     """Service, JupyterLab and Voilà on `folder`; the addresses of the last two.
 
     Args:
         models: where a model server of OpenAI's wire listens, whose models are called ``scripted/…``.
         cells: notebooks of one cell, by their name.
+        hosts: which of the two there are.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLMWS_", "JUPYTER"))}
     environment |= {
@@ -116,12 +128,9 @@ def workspace(folder: Path, models: str, cells: Mapping[str, str]) -> Iterator[d
     notebooks.mkdir()
     for name, cell in cells.items():
         (notebooks / f"{name}.ipynb").write_text(notebook(cell))
-    ports = {host: free_port() for host in HOSTS}
-    lab = ["--no-browser", "--allow-root", f"--ServerApp.port={ports['lab']}", f"--IdentityProvider.token={TOKEN}"]
-    lab += [f"--ServerApp.root_dir={notebooks}", "--LabApp.news_url=None"]
-    voila = ["--no-browser", f"--port={ports['voila']}", "--Voila.ip=127.0.0.1", str(notebooks)]
-    commands = [["llmws.service"], ["jupyterlab", *lab], ["llmws.hub.dashboards", *voila]]
+    ports = {host: free_port() for host in hosts}
     urls = {host: f"http://127.0.0.1:{port}" for host, port in ports.items()}
+    commands = [["llmws.service"], *(_server(host, port, notebooks) for host, port in ports.items())]
     processes = []
     try:
         for command in commands:
@@ -132,8 +141,8 @@ def workspace(folder: Path, models: str, cells: Mapping[str, str]) -> Iterator[d
                 )
                 processes.append(child)
         wait_for(lambda: instance.running(folder / "data"), START_LIMIT_S)
-        wait_for(lambda: answers(urls["lab"], "/api/status"), START_LIMIT_S)
-        wait_for(lambda: answers(urls["voila"], "/voila/static/voila.js"), START_LIMIT_S)
+        for host, url in urls.items():
+            wait_for(lambda url=url, path=READY[host]: answers(url, path), START_LIMIT_S)  # type: ignore[misc]
         yield urls
     finally:
         for child in processes:
