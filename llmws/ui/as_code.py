@@ -16,6 +16,7 @@ from .page import intent
 # What the dialog shows without scrolling.
 _WIDTH = 60
 _LATEST = 200
+_UNSET: tuple[Any, ...] = (None, "", (), [], {})
 _NOTHING_ASKED = "Why is the sky blue?"
 
 
@@ -37,10 +38,20 @@ class AsCode:
         model: str | None = None,
         system: str | None = None,
         parameters: dict[str, Any] | None = None,
+        assistant: str | None = None,
+        temporary: bool = False,
     ) -> str:
         """The lines for what was asked last in `chat`, or for a first question where there is none yet."""
         if chat is None:
-            return lines(_NOTHING_ASKED, model, system, parameters or {}, tools=self.tools_in_code)
+            return lines(
+                _NOTHING_ASKED,
+                model,
+                system,
+                parameters or {},
+                assistant=await self._assistant(assistant),
+                temporary=temporary,
+                tools=self.tools_in_code,
+            )
         about = await self._api.chat(chat)
         page = await self._api.messages(chat, limit=_LATEST)
         said = [item["message"] for item in page["items"]]
@@ -50,10 +61,21 @@ class AsCode:
             about["model"],
             about.get("system"),
             about.get("parameters") or {},
+            assistant=await self._assistant(about["assistant_id"]),
+            temporary=about["temporary"],
             goes_on=chat if place or page["next_cursor"] else None,
             attachments=() if place is None else _attached(said[place]),
             tools=self.tools_in_code,
         )
+
+    async def _assistant(self, id: str | None) -> dict[str, Any] | None:
+        """The assistant of this id as `lines` takes it; None where it is gone."""
+        known = [] if id is None else await self._api.assistants()
+        one = next((one for one in known if one["id"] == id), None)
+        if one is None:
+            return None
+        names = [other["name"] for other in known]
+        return {**one, "called": one["name"] if names.count(one["name"]) == 1 else id}
 
 
 def lines(
@@ -62,6 +84,8 @@ def lines(
     system: str | None,
     parameters: Mapping[str, Any],
     *,
+    assistant: Mapping[str, Any] | None = None,
+    temporary: bool = False,
     goes_on: str | None = None,
     attachments: Sequence[str] = (),
     tools: Sequence[str] = (),
@@ -69,6 +93,7 @@ def lines(
     """Python that asks `question`: in a conversation of its own, or in the one with the id `goes_on`.
 
     Args:
+        assistant: what the conversation is begun with: how it is `called`, its `model`, `system` and `parameters`.
         attachments: names of files that were sent along.
         tools: names of functions of the notebook.
 
@@ -86,20 +111,40 @@ def lines(
         message.text
         <BLANKLINE>
     """
-    chosen = [f"{name}={_literal(value)}" for name, value in parameters.items() if value not in (None, (), [], {})]
     sent = [_literal(question)]
     if attachments:
         sent.append(f"attachments=[{', '.join(map(_literal, attachments))}]")
     if tools:
         sent.append(f"tools=[{', '.join(tools)}]")
     if goes_on is None:
-        settings = [f"{name}={_literal(value)}" for name, value in (("model", model), ("system", system)) if value]
-        begun = _call("chat = client.chats.create", settings + chosen)
+        settings = _settings({"model": model, "system": system, **parameters}, assistant)
+        if temporary:
+            settings["temporary"] = True
+        begun = _call("chat = client.chats.create", _named(settings))
     else:
         begun = f"chat = client.chats.open({_literal(goes_on)})"
-        sent += ([f"model={_literal(model)}"] if model else []) + chosen
+        sent += _named(_settings({"model": model, **parameters}))
     asked = _call("message = chat.send", sent)
     return "\n".join(["import llmws", "", "client = llmws.connect()", begun, asked, "message.text", ""])
+
+
+def _settings(chosen: Mapping[str, Any], assistant: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What is `chosen`, as far as the assistant does not bring it along."""
+    wanted = {name: value for name, value in chosen.items() if value not in _UNSET}
+    if assistant is None:
+        return wanted
+    brought = {"model": assistant["model"], "system": assistant["system"], **assistant["parameters"]}
+    brought = {name: value for name, value in brought.items() if value not in _UNSET}
+    taken_away = brought.keys() - wanted.keys()
+    if taken_away - {"system"}:
+        # A parameter that the assistant sets can be given another value here, and not be left to the model.
+        return wanted
+    more = {name: value for name, value in wanted.items() if brought.get(name) != value}
+    return {"assistant": assistant["called"], **({"system": ""} if taken_away else {}), **more}
+
+
+def _named(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={_literal(value)}" for name, value in settings.items()]
 
 
 def _call(target: str, arguments: Sequence[str]) -> str:

@@ -72,6 +72,20 @@ def test_a_conversation_that_goes_on_is_opened_and_functions_are_named() -> None
     assert run(told, look=look) == ({"open": "abc"}, ["Go on"], {"model": "echo", "max_tokens": 9, "tools": [look]})
 
 
+def test_a_conversation_begins_with_its_assistant_and_what_was_changed_since() -> None:
+    poet = {"called": "Poet", "model": "echo", "system": "Rhyme.", "parameters": {"temperature": 0.9, "seed": None}}
+
+    def begun(system: str | None, parameters: dict[str, Any], model: str = "echo", **more: Any) -> dict[str, Any]:
+        return run(lines("Fog?", model, system, parameters, assistant=poet, **more))[0]
+
+    assert begun("Rhyme.", {"temperature": 0.9}) == {"assistant": "Poet"}
+    assert begun("Rhyme.", {"temperature": 0.9}, temporary=True) == {"assistant": "Poet", "temporary": True}
+    changed = begun("", {"temperature": 0.1, "max_tokens": 9}, "other")
+    assert changed == {"assistant": "Poet", "model": "other", "system": "", "temperature": 0.1, "max_tokens": 9}
+    # What it sets cannot be left to the model again: then all is said, and it is not named.
+    assert begun("Rhyme.", {"max_tokens": 9}) == {"model": "echo", "system": "Rhyme.", "max_tokens": 9}
+
+
 def test_long_lines_are_broken_as_a_formatter_does() -> None:
     told = lines("first line\n" + "x" * 100 + "\nlast", "a-model-with-a-name", "y" * 50, {"temperature": 1.0})
     ast.parse(told)

@@ -25,8 +25,9 @@ export function AsCode({ page, onClose }) {
   const done = useSignal(null);
   const box = useRef();
   useEffect(() => {
-    const { model, system, parameters } = page.settings.value;
-    const values = { chat: page.open.value?.id ?? null, model: page.modelId.value ?? model, system, parameters };
+    const { system, parameters, assistant_id: assistant = null, temporary = false } = page.settings.value;
+    const chosen = { model: page.modelId.value, system, parameters, assistant, temporary };
+    const values = { chat: page.open.value?.id ?? null, ...chosen };
     page.attempt("code", values, (lines) => {
       code.value = lines;
     });

@@ -80,6 +80,18 @@ export function AssistantCards({ page }) {
   );
 }
 
+/** In the header: whom the conversation was begun with, or will be. */
+export function AssistantTag({ page }) {
+  const assistant = page.assistants.chosen.value;
+  if (!assistant) return null;
+  return (
+    <span class="lw-tag lw-head-tag" title={about(assistant)}>
+      <Icon name="assistant" />
+      <span>{assistant.name}</span>
+    </span>
+  );
+}
+
 /** The same in the model picker, while a conversation is new. */
 export function AssistantOptions({ page, onClose }) {
   const { assistants } = page;

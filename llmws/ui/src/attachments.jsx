@@ -35,10 +35,10 @@ function Chip({ item, attachments }) {
   const failed = state === "failed";
   const told = failed ? said(item) : t("attachment_ready");
   return (
-    <li class="lw-chip" data-state={state} title={failed ? `${told} ${item.error?.remedy ?? ""}` : name}>
+    <li class="lw-file" data-state={state} title={failed ? `${told} ${item.error?.remedy ?? ""}` : name}>
       {url ? <img src={url} alt="" /> : <Icon name="file" />}
-      <span class="lw-chip-name">{name}</span>
-      <span class="lw-chip-state" role={failed ? "alert" : "status"}>
+      <span class="lw-file-name">{name}</span>
+      <span class="lw-file-state" role={failed ? "alert" : "status"}>
         {state === "sending" ? t("attachment_sending", { n: Math.round(100 * sent) }) : told}
         {failed && item.error?.remedy ? ` ${item.error.remedy}` : ""}
       </span>
@@ -58,7 +58,7 @@ export function AttachmentBar({ page }) {
   return (
     <>
       {items.length > 0 && (
-        <ul class="lw-chips" aria-label={t("attachments")}>
+        <ul class="lw-files" aria-label={t("attachments")}>
           {items.map((item) => (
             <Chip key={item.key} item={item} attachments={attachments} />
           ))}
@@ -184,9 +184,9 @@ function Picture({ data, page }) {
 
 function FileChip({ data, onClick }) {
   return (
-    <button type="button" class="lw-chip" disabled={!onClick} onClick={onClick}>
+    <button type="button" class="lw-file" disabled={!onClick} onClick={onClick}>
       <Icon name="file" />
-      <span class="lw-chip-name">{data.name}</span>
+      <span class="lw-file-name">{data.name}</span>
     </button>
   );
 }

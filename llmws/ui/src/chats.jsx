@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { AsCode } from "./as-code.jsx";
-import { AssistantDialog, assistantItem } from "./assistants.jsx";
+import { AssistantDialog, AssistantTag, assistantItem } from "./assistants.jsx";
 import { DropHint, useDrop } from "./attachments.jsx";
 import { t } from "./chat-strings.js";
 import { Composer } from "./composer.jsx";
@@ -44,9 +44,12 @@ function Header({ page, drawer, onLanguage }) {
       ) : renaming ? (
         <TitleInput chat={chat} page={page} />
       ) : (
-        <h2 title={title} onDblClick={() => chat && page.library.startRenaming(chat, true)}>
-          {title}
-        </h2>
+        <>
+          <h2 title={title} onDblClick={() => chat && page.library.startRenaming(chat, true)}>
+            {title}
+          </h2>
+          <AssistantTag page={page} />
+        </>
       )}
       <TemporaryToggle page={page} />
       <Filling page={page} />

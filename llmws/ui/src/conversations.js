@@ -104,8 +104,20 @@ export class Conversations extends Attached {
     if (!this.modelId.value) this.draft.value = { ...this.draft.value, model: this.#firstModel() };
     this.library.refresh(chats);
     this.#readOthers();
-    const chat = chats.items.find((one) => one.id === this.open.value?.id);
+    const { id } = this.open.value ?? {};
+    const chat = chats.items.find((one) => one.id === id);
     if (chat) this.heard(chat);
+    else if (id) this.#hear(id);
+  }
+
+  /** Ask for the open chat, which is in no list that was read: in a closed folder, archived, or old. */
+  async #hear(id) {
+    try {
+      await this.comm.call("about", { id }, (chat) => batch(() => id === this.open.value?.id && this.heard(chat)));
+    } catch (error) {
+      // It may be deleted elsewhere; what it said stays to be read.
+      this.noticeAway(error);
+    }
   }
 
   /** The open chat, as a list tells it now. */

@@ -81,7 +81,8 @@ export class Reader {
     );
     this.#told.set(row, told);
     this.#near.observe(row);
-    return () => this.#near.unobserve(row);
+    // Where all messages go at once, the log's own effect has ended before theirs.
+    return () => this.#near?.unobserve(row);
   }
 
   // The end

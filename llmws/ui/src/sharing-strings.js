@@ -18,7 +18,7 @@ const own = {
   assistant_of: ["by {owner}", "来自 {owner}"],
   assistant_open: ["Edit", "编辑"],
   assistant_parameters: ["Parameters", "参数"],
-  assistant_parameters_none: ["the model's own", "模型默认"],
+  assistant_parameters_none: ["the model’s own", "模型默认"],
   assistant_prompt: ["System prompt", "系统提示词"],
   assistant_prompt_hint: ["How it shall answer, and what it shall keep in mind", "它应当如何回答、需要牢记什么"],
   assistant_saved: ["{name} is saved. It is offered when you begin a conversation.", "已保存 {name}，开始新对话时可以选用。"],
@@ -79,7 +79,7 @@ const own = {
   shared_more: ["Show more", "显示更多"],
   shared_with_me: ["Shared with me", "与我共享"],
   temperature_is: ["temperature {n}", "温度 {n}"],
-  tokens_at_most: ["at most {n} tokens", "最多 {n} 个词元"],
+  tokens_at_most: ["at most {n|token|tokens}", "最多 {n} 个词元"],
   whom: ["Share with", "共享给"],
 };
 

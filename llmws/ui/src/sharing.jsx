@@ -287,7 +287,9 @@ export function SharedTitle({ page }) {
   return (
     <>
       <h2 title={title}>{title}</h2>
-      <span class="lw-tag lw-shared-tag">{t("only_read")}</span>
+      <span class="lw-tag lw-head-tag">
+        <span>{t("only_read")}</span>
+      </span>
     </>
   );
 }

@@ -329,14 +329,14 @@ function All({ page, ...rest }) {
 function Tags({ library }) {
   if (!library.tags.value.length) return null;
   return (
-    <fieldset class="lw-chips" aria-label={t("tags")}>
+    <fieldset class="lw-labels" aria-label={t("tags")}>
       {library.tags.value.map(({ name, chats }) => {
         const pressed = library.tag.value === name;
         return (
           <button
             key={name}
             type="button"
-            class="lw-chip"
+            class="lw-label"
             aria-pressed={pressed}
             onClick={() => library.byTag(pressed ? null : name)}
           >

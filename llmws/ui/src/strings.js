@@ -28,7 +28,7 @@ export const catalogue = {
   chats: ["Conversations", "对话"],
   chats_empty: ["Your conversations will appear here.", "您的对话将显示在这里。"],
   checkpoints: ["Checkpoints", "检查点"],
-  checkpoints_every: ["every {n} steps", "每 {n} 步"],
+  checkpoints_every: ["every {n|step|steps}", "每 {n} 步"],
   choose_first: ["Choose a dataset and a base model.", "请选择数据集和底座模型。"],
   close: ["Close", "关闭"],
   compare_empty: ["One question, several answers", "一个问题，多个回答"],
@@ -80,7 +80,7 @@ export const catalogue = {
   figure_rate: ["Throughput", "吞吐量"],
   figure_speed: ["{n} tokens/s", "{n} 词元/秒"],
   figure_step: ["Step", "步数"],
-  figure_tokens: ["{n} tokens", "{n} 词元"],
+  figure_tokens: ["{n|token|tokens}", "{n} 词元"],
   figure_tokens_title: ["{input} in, {output} out", "输入 {input}，输出 {output}"],
   figures: ["Figures", "数据"],
   finish_cancelled: ["Stopped.", "已停止。"],
@@ -99,8 +99,8 @@ export const catalogue = {
   inserted: ["Inserted", "已插入"],
   language: ["中文", "English"],
   latest: ["Jump to latest", "跳到最新"],
-  length_epochs: ["{n} epochs", "{n} 轮"],
-  length_steps: ["{n} steps", "{n} 步"],
+  length_epochs: ["{n|epoch|epochs}", "{n} 轮"],
+  length_steps: ["{n|step|steps}", "{n} 步"],
   loading: ["Loading", "正在加载"],
   log: ["Log", "日志"],
   log_empty: ["Nothing printed yet.", "尚无输出。"],
@@ -150,7 +150,7 @@ export const catalogue = {
   resume: ["Resume", "继续"],
   retry: ["Retry", "重试"],
   round: ["round {n}", "第 {n} 轮次"],
-  rows: ["{n} rows", "{n} 行"],
+  rows: ["{n|row|rows}", "{n} 行"],
   run_actions: ["Run menu", "训练菜单"],
   runs: ["Fine-tunes", "微调"],
   runs_empty: ["Your fine-tunes will appear here.", "您的微调将显示在这里。"],
@@ -216,13 +216,21 @@ export const catalogue = {
   you: ["You", "您"],
 };
 
-/** A function that says a sentence of `sentences` in the language of the page. Reading it follows the language. */
-export const speaker =
-  (sentences) =>
-  (key, values = {}) =>
-    sentences[key][language.value === "zh" ? 1 : 0].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const GAP = /\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}/g;
+const isOne = (told) => /^\D?1$/.test(told);
 
-/** The sentence `key`, with `{name}` filled in. */
+/**
+ * A function that says a sentence of `sentences` in the language of the page. Reading it follows the language.
+ *
+ * `{name}` is filled in, `{n|token|tokens}` is a number with the words that go with it.
+ */
+export const speaker = (sentences) => {
+  const fill = (values) => (_, name, one, many) =>
+    one === undefined ? values[name] : `${values[name]} ${isOne(values[name]) ? one : many}`;
+  return (key, values = {}) => sentences[key][language.value === "zh" ? 1 : 0].replace(GAP, fill(values));
+};
+
+/** The sentence `key`, filled in. */
 export const t = speaker(catalogue);
 
 /** "en" or "zh": what was `wanted` ("auto" leaves it open) or `chosen` here before, else the document's or browser's. */

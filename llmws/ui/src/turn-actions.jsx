@@ -205,7 +205,7 @@ export function EditBox({ page }) {
     }
   };
   return (
-    <div class="lw-edit">
+    <div class="lw-reword">
       <textarea
         ref={input}
         rows={1}
@@ -216,7 +216,7 @@ export function EditBox({ page }) {
         }}
         onKeyDown={onKeyDown}
       />
-      <div class="lw-edit-bar">
+      <div class="lw-reword-bar">
         <small>{t("edit_keeps")}</small>
         <button type="button" class="lw-button" onClick={cancel}>
           {t("edit_cancel")}
