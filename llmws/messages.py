@@ -102,13 +102,26 @@ class Part:
     `type` is ``text``, ``reasoning``, ``tool_call``, ``tool_result``, ``citation``, ``image``, ``file`` or
     ``warning``; `data` holds what is not text: of a tool call ``id``, ``name`` and ``arguments``, of a tool's result
     the call's ``id``, of reasoning its ``signature``, ``redacted`` or ``encrypted`` form with the ``wire`` that made it
-    (see the module), of an image its ``url``, of a citation ``url`` and ``title``; of any part that was asked on
-    Anthropic's wire its ``cache_control``, which no other wire has a word for.
+    (see the module), of an image its ``url``, or as of a file the id of the ``attachment`` that it is, of a citation
+    ``url`` and ``title``; of any part that was asked on Anthropic's wire its ``cache_control``, which no other wire has
+    a word for.
     """
 
     type: str
     text: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def attachment(self) -> str | None:
+        """The id of the attachment that an image or a file is.
+
+        Example:
+            >>> Part("image", data={"attachment": "1"}).attachment, Part("image", data={"url": "data:,"}).attachment
+            ('1', None)
+        """
+        named = self.data.get("attachment") if self.type in ("image", "file") else None
+        # A request or a file may say anything.
+        return named if named and isinstance(named, str) else None
 
     def to_dict(self) -> dict[str, Any]:
         return _compact(self)
@@ -204,6 +217,11 @@ class Message:
     def reasoning(self) -> str:
         """What was thought, as far as the provider showed it."""
         return "".join(part.text for part in self.parts if part.type == "reasoning")
+
+    @property
+    def attachments(self) -> tuple[str, ...]:
+        """The ids of what is attached, each once."""
+        return tuple(dict.fromkeys(part.attachment for part in self.parts if part.attachment))
 
     @property
     def tokens_per_s(self) -> float | None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from ..messages import Parameters, Part, Tool
 from .bodies import decoded, said, segment, told_tools
 from .origin import of_page
 from .requests import Requests
+
+
+class Asked(TypedDict, total=False):
+    """What an answer that is asked for again takes besides, see `ChatRoutes.send`."""
+
+    parameters: Parameters | None
+    key: str | None
+    origin: Mapping[str, str] | None
+    tools: Sequence[Tool]
 
 
 class ChatRoutes:
@@ -100,51 +109,50 @@ class ChatRoutes:
         if text is not None:
             body |= {"text": text} if isinstance(text, str) else {"parts": [part.to_dict() for part in text]}
         body |= told_tools(tools)
-        path, headers = f"/api/chats/{segment(chat_id)}/messages", of_page() if origin is None else origin
-        return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
+        return await _begun(self, f"/api/chats/{segment(chat_id)}/messages", body, key, origin)
 
     async def message(self: Requests, chat_id: str, message_id: str) -> dict[str, Any]:
         """GET /api/chats/{id}/messages/{message_id}."""
-        return decoded(await self._request("GET", f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}"))
+        return decoded(await self._request("GET", _of(chat_id, message_id)))
 
     async def regenerate(
-        self: Requests,
-        chat_id: str,
-        message_id: str,
-        model: str | None = None,
-        parameters: Parameters | None = None,
-        key: str | None = None,
-        origin: Mapping[str, str] | None = None,
-        tools: Sequence[Tool] = (),
+        self: Requests, chat_id: str, message_id: str, model: str | None = None, **asked: Unpack[Asked]
     ) -> dict[str, Any]:
         """POST /api/chats/{id}/messages/{message_id}/regenerate: like `send`, without a ``message``."""
-        body = said({"model": model, "parameters": parameters}) | told_tools(tools)
-        headers = of_page() if origin is None else origin
-        path = f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}/regenerate"
-        return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
+        return await _again(self, f"{_of(chat_id, message_id)}/regenerate", model, **asked)
 
     async def resume_answer(
-        self: Requests,
-        chat_id: str,
-        message_id: str,
-        model: str | None = None,
-        parameters: Parameters | None = None,
-        key: str | None = None,
-        origin: Mapping[str, str] | None = None,
-        tools: Sequence[Tool] = (),
+        self: Requests, chat_id: str, message_id: str, model: str | None = None, **asked: Unpack[Asked]
     ) -> dict[str, Any]:
         """POST /api/chats/{id}/messages/{message_id}/continue: like `regenerate`."""
-        body = said({"model": model, "parameters": parameters}) | told_tools(tools)
-        headers = of_page() if origin is None else origin
-        path = f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}/continue"
-        return _begun(await self._request("POST", path, json=body, key=key, headers=headers))
+        return await _again(self, f"{_of(chat_id, message_id)}/continue", model, **asked)
 
     async def select(self: Requests, chat_id: str, message_id: str) -> dict[str, Any]:
         """POST /api/chats/{id}/messages/{message_id}/select: show the branch that a message is on; the chat."""
-        path = f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}/select"
-        return await self._request("POST", path)
+        return await self._request("POST", f"{_of(chat_id, message_id)}/select")
 
 
-def _begun(sent: dict[str, Any]) -> dict[str, Any]:
+def _of(chat_id: str, message_id: str) -> str:
+    return f"/api/chats/{segment(chat_id)}/messages/{segment(message_id)}"
+
+
+async def _again(
+    api: Requests,
+    path: str,
+    model: str | None,
+    parameters: Parameters | None = None,
+    key: str | None = None,
+    origin: Mapping[str, str] | None = None,
+    tools: Sequence[Tool] = (),
+) -> dict[str, Any]:
+    body = said({"model": model, "parameters": parameters}) | told_tools(tools)
+    return await _begun(api, path, body, key, origin)
+
+
+async def _begun(
+    api: Requests, path: str, body: dict[str, Any], key: str | None, origin: Mapping[str, str] | None
+) -> dict[str, Any]:
+    headers = of_page() if origin is None else origin
+    sent = await api._request("POST", path, json=body, key=key, headers=headers)
     message = sent["message"]
     return {**sent, "message": message and decoded(message), "answer": decoded(sent["answer"])}

@@ -6,6 +6,7 @@ Messages are values and carry no ids; `at` says which is meant, by its place in 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..errors import InvalidRequest
@@ -54,12 +55,9 @@ class Turns:
             >>> len(chat.messages())
             2
         """
-        wanted, origin = chosen(parameters, choices), of_cell()
-
-        async def ask(question: str) -> dict[str, Any]:
-            return await self._client.api.send(self.id, text, model, wanted, origin=origin, replaces=question)
-
-        return self._shown(ask, self._find(at, "user"), show)
+        wanted, origin, question = chosen(parameters, choices), of_cell(), self._find(at, "user")
+        send = partial(self._client.api.send, self.id, text, model, wanted, origin=origin, replaces=question)
+        return self._shown(send, show)
 
     def regenerate(
         self,
@@ -86,12 +84,7 @@ class Turns:
             >>> chat.regenerate(show=False, extra={"tokens": ["Io."]}).text
             'Io.'
         """
-        wanted, origin = chosen(parameters, choices), of_cell()
-
-        async def ask(answer: str) -> dict[str, Any]:
-            return await self._client.api.regenerate(self.id, answer, model, wanted, origin=origin)
-
-        return self._shown(ask, self._find(at, "assistant"), show)
+        return self._again(self._client.api.regenerate, at, model, chosen(parameters, choices), show)
 
     def resume(
         self,
@@ -120,12 +113,7 @@ class Turns:
             >>> chat.resume(show=False, extra={"tokens": [" three"]}).text
             ' three'
         """
-        wanted, origin = chosen(parameters, choices), of_cell()
-
-        async def ask(answer: str) -> dict[str, Any]:
-            return await self._client.api.resume_answer(self.id, answer, model, wanted, origin=origin)
-
-        return self._shown(ask, self._find(at, "assistant"), show)
+        return self._again(self._client.api.resume_answer, at, model, chosen(parameters, choices), show)
 
     def versions(self, at: int = -1) -> list[Message]:
         """All that was said at this place of the conversation, oldest first: a question and what it was changed to, the
@@ -177,9 +165,20 @@ class Turns:
             raise InvalidRequest("Nothing was said in this chat yet.", remedy="Ask with `send`.")
         return str(fitting[-1])
 
-    def _shown(self, ask: Callable[[str], Awaitable[dict[str, Any]]], id: str, show: bool) -> Message:
+    def _again(
+        self,
+        route: Callable[..., Awaitable[dict[str, Any]]],
+        at: int | None,
+        model: str | None,
+        parameters: Parameters | None,
+        show: bool,
+    ) -> Message:
+        how = {"parameters": parameters, "origin": of_cell()}
+        return self._shown(partial(route, self.id, self._find(at, "assistant"), model, **how), show)
+
+    def _shown(self, ask: Callable[[], Awaitable[dict[str, Any]]], show: bool) -> Message:
         async def generation() -> dict[str, Any]:
-            begun: dict[str, Any] = (await ask(id))["generation"]
+            begun: dict[str, Any] = (await ask())["generation"]
             return begun
 
         return shown(self._client.loop, Answer(self._client.api, generation), show)

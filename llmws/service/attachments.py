@@ -153,7 +153,7 @@ def said_in(connection: Connection, owner: str, messages: Sequence[Message]) -> 
 
 def _named_in(connection: Connection, owner: str, parts: Sequence[Part]) -> dict[str, Attachment]:
     """The attachments that `parts` name, which count as often as they are named: each time is one to read."""
-    named = list(filter(None, map(_id_of, parts)))
+    named = [part.attachment for part in parts if part.attachment]
     if len(named) > MOST:
         raise _too_much(f"There are {len(named)} attachments.")
     found = {one: kept.get(connection, owner, one) for one in dict.fromkeys(named)}
@@ -168,12 +168,7 @@ def _too_much(what: str) -> InvalidRequest:
 
 
 def _as_kept(connection: Connection, parts: Sequence[Part], found: Mapping[str, Attachment]) -> tuple[Part, ...]:
-    return tuple(_part(connection, found[_id_of(part)]) if _id_of(part) else part for part in parts)
-
-
-def attached(parts: Iterable[Part]) -> list[str]:
-    """The ids of the attachments among `parts`."""
-    return list(dict.fromkeys(filter(None, map(_id_of, parts))))
+    return tuple(_part(connection, found[part.attachment]) if part.attachment else part for part in parts)
 
 
 def _part(connection: Connection, attachment: Attachment) -> Part:
@@ -181,10 +176,6 @@ def _part(connection: Connection, attachment: Attachment) -> Part:
     if _is_picture(attachment.media_type):
         return Part("image", data={**about, "width": attachment.width, "height": attachment.height})
     return Part("file", media.decoded(kept.whole(connection, attachment.owner, attachment.id)[1]) or "", about)
-
-
-def _id_of(part: Part) -> str:
-    return str(part.data.get("attachment", "")) if part.type in ("image", "file") else ""
 
 
 # To a model
@@ -243,7 +234,7 @@ def check_room(messages: Sequence[Message], model: str, context: int | None) -> 
 def with_attachments(call: Call, store: Store) -> Call:
     """`call`, which fetches the bytes of its pictures when its turn has come."""
     parts = [part for message in call.request.messages for part in message.parts]
-    if call.ask is not None or not any(part.type == "file" or _id_of(part) for part in parts):
+    if call.ask is not None or not any(part.type == "file" or part.attachment for part in parts):
         return call
 
     async def ask() -> AsyncGenerator[StreamEvent, None]:
@@ -266,8 +257,8 @@ def _inlined(
     for message in reversed(messages):  # the newest pictures before those that there is no more room for
         parts = []
         for part in message.parts:
-            if part.type == "image" and _id_of(part):
-                picture = _picture(connection, owner, part, room)
+            if part.type == "image" and part.attachment:
+                picture = _picture(connection, owner, part, part.attachment, room)
                 room -= len(picture.data.get("url", "")) * 3 // 4
                 left_out += picture.type != "image"
                 parts.append(picture)
@@ -281,12 +272,12 @@ def _inlined(
     return tuple(asked), (StreamEvent("warning", text=text, data={"code": "pictures_left_out", "dropped": left_out}),)
 
 
-def _picture(connection: Connection, owner: str, part: Part, room: int) -> Part:
+def _picture(connection: Connection, owner: str, part: Part, id: str, room: int) -> Part:
     """With its bytes; in words where there are none, or more than `room`."""
     try:
-        if kept.get(connection, owner, _id_of(part)).size > room:
+        if kept.get(connection, owner, id).size > room:
             return _unseen(part)
-        attachment, body = kept.whole(connection, owner, _id_of(part))
+        attachment, body = kept.whole(connection, owner, id)
     except NotFound:
         return _unseen(part)
     return Part("image", data={"url": f"data:{attachment.media_type};base64,{base64.b64encode(body).decode()}"})

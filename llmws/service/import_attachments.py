@@ -48,8 +48,7 @@ class Taken:
     def _part(self, part: Part) -> Part:
         if part.type not in ("image", "file") or "attachment" not in part.data:
             return part
-        told = part.data["attachment"]
-        known = self._known.get(told) if isinstance(told, str) else None
+        known = self._known.get(part.attachment or "")
         rest = {name: value for name, value in part.data.items() if name != "attachment"}
         if known is None:
             named = f"[{rest.get('name') or part.type}]\n\n"

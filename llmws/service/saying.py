@@ -70,7 +70,7 @@ def keep(connection: Connection, owner: str, chat_id: str, path: Sequence[Messag
     said = path[-1]
     if said.role == "tool":
         check_results(path)
-    kept_attachments.link(connection, owner, chat_id, attachments.attached(said.parts))
+    kept_attachments.link(connection, owner, chat_id, said.attachments)
 
 
 def title_of(message: Message) -> str:

@@ -83,7 +83,7 @@ def attachment(
 ) -> tuple[Attachment, bytes]:
     """What is attached in a chat that is shared with `person`, where they see it; its bytes, too."""
     shared, rows = whole(connection, person, groups, id)
-    if not any(attachment_id == one for row in rows for one in _attached(row.message)):
+    if not any(attachment_id == one for row in rows for one in row.message.attachments):
         raise NotFound("There is no such attachment in this chat.")
     return attachments.whole(connection, shared.owner, attachment_id)
 
@@ -101,14 +101,12 @@ def keep(connection: Connection, owner: str, id: str, shared: SharedChat, said: 
     """
     chat = chats.create(connection, owner, id, shared.model, shared.title)
     if chat.head_id is None and said:
-        own = {one: _own(connection, owner, shared.owner, one, quota) for row in said for one in _attached(row)}
+        own = {
+            one: _own(connection, owner, shared.owner, one, quota) for message in said for one in message.attachments
+        }
         messages.append_all(connection, owner, id, [_with(message, own) for message in said])
         attachments.link(connection, owner, id, [one for one in own.values() if one is not None])
     return chats.get(connection, owner, id)
-
-
-def _attached(message: Message) -> list[str]:
-    return [str(part.data["attachment"]) for part in message.parts if part.data.get("attachment")]
 
 
 def _own(connection: Connection, owner: str, of: str, attachment_id: str, quota: int) -> str | None:
@@ -125,7 +123,7 @@ def _with(message: Message, own: Mapping[str, str | None]) -> Message:
     """`message`, whose attachments are those that became the owner's own."""
 
     def mine(part: Part) -> Part:
-        known = own.get(str(part.data.get("attachment")))
+        known = own.get(part.attachment or "")
         return replace(part, data={**part.data, "attachment": known}) if known is not None else part
 
     return replace(message, parts=tuple(map(mine, message.parts)))

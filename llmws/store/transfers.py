@@ -179,13 +179,8 @@ def _insert(connection: Connection, owner: str, chat_id: str, nodes: Sequence[To
     ]
     if rows:
         connection.execute(insert(tables.messages), rows)
-        attachments.link(connection, owner, chat_id, _attached(nodes))
+        attachments.link(connection, owner, chat_id, {one for told in nodes for one in told.message.attachments})
         search_index.add_messages(connection, chat_id, ((ours[told.id], told.message) for told in nodes))
-
-
-def _attached(nodes: Iterable[Told]) -> set[str]:
-    parts = (part for told in nodes for part in told.message.parts if part.type in ("image", "file"))
-    return {part.data["attachment"] for part in parts if "attachment" in part.data}
 
 
 def _leads_through(above: str | None, below: str, parents: Mapping[str, str | None]) -> bool:

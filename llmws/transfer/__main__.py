@@ -117,8 +117,8 @@ def _conversation(
         yield {"refused": reason, "title": title, "place": record.place}
         return
     parts = [part for node in conversation.nodes for part in node.message.parts if part.type == "image"]
-    for asset, name in {part.data.get("attachment"): part.data.get("name") for part in parts}.items():
-        if kind == "chatgpt" and (data := assets.read(str(asset))) is not None:
+    for asset, name in {part.attachment: part.data.get("name") for part in parts if part.attachment}.items():
+        if kind == "chatgpt" and (data := assets.read(asset)) is not None:
             attach({"attachment": asset, "name": name, "data": base64.b64encode(data).decode()})
     yield {"chat": _about(conversation, kind), "kind": kind, "place": record.place}
     for node in conversation.nodes:

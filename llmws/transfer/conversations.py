@@ -104,13 +104,6 @@ def parents_first(nodes: Iterable[Node]) -> tuple[Node, ...]:
     return tuple(found)
 
 
-def attached(message: Message) -> Iterator[str]:
-    """The ids of what is attached to `message`."""
-    for part in message.parts:
-        if part.type in ("image", "file") and isinstance(named := part.data.get("attachment"), str):
-            yield named
-
-
 def joined(message: Message) -> Iterator[Part]:
     """What `message` says, with what only a provider reads left out and its pieces of text and thought put together.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..messages import Message
-from .conversations import Conversation, attached
+from .conversations import Conversation
 
 _FIGURES = ("model", "usage", "timing", "cost", "currency", "finish_reason")
 _HEAD = {
@@ -89,7 +89,7 @@ def _beginning(conversation: Conversation) -> str:
 
 
 def _question(question: Message, answers: list[Message], model: str) -> str:
-    lines = [f"# It came with {len(ids)} attachment(s)." for ids in [list(attached(question))] if ids]
+    lines = [f"# It came with {len(ids)} attachment(s)." for ids in [question.attachments] if ids]
     if any(part.type == "tool_call" for answer in answers for part in answer.parts):
         lines.append("# Tools were called: pass those functions as tools=[…] to have them called again.")
     if not question.text.strip():

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ..messages import Message, Parameters, Part
-from .conversations import Conversation, Load, Node, Unreadable, attached
+from .conversations import Conversation, Load, Node, Unreadable
 from .reading import LONGEST_TAG, items, line, mapping, moment, name, newest_leaf, tags, text, tree
 
 FORMAT, VERSION = "llmws.chats", 1
@@ -40,7 +40,7 @@ def _chat(conversation: Conversation, load: Load) -> Iterator[str]:
         yield f"{',' if index else ''}\n  {_json(_node(node))}"
     yield '\n ],\n "attachments": {'
     # Gone are those that nobody has any more: the message says what they were called.
-    named = dict.fromkeys(each for node in conversation.nodes for each in attached(node.message))
+    named = dict.fromkeys(each for node in conversation.nodes for each in node.message.attachments)
     first = True
     for each in named:
         if (attachment := load(each)) is not None:

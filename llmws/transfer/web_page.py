@@ -95,7 +95,7 @@ def _part(part: Part, message: Message, load: Load, words: dict[str, str]) -> st
 
 def _attached(part: Part, load: Load, words: dict[str, str]) -> str:
     name = escape(str(part.data.get("name") or words[part.type]))
-    found = load(part.data["attachment"]) if part.type == "image" and part.data.get("attachment") else None
+    found = load(part.attachment) if part.type == "image" and part.attachment else None
     if found is not None and found.media_type in _PICTURES:
         data = base64.b64encode(found.data).decode()
         return f'<img src="data:{found.media_type};base64,{data}" alt="{name}">'
