@@ -2,8 +2,8 @@
 
 From its source (open-webui/open-webui: backend/open_webui/models/chats.py for the row around it, utils/middleware.py
 for the `<details>` in a message and for `output`), and LibreChat's `__data__/openwebui-export.json`. What an older
-version or a converter wrote has ``history`` at the top, or a list ``messages`` alone. A folder is told by an id that
-means nothing elsewhere, so it is left out.
+version or a converter wrote has ``history`` at the top, or a list ``messages`` alone. Of a folder its export tells no
+more than an id (open-webui/open-webui#25045): what was together stays so, under a name that says where it comes from.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from ..messages import Message, Part, Timing, Usage
 from .conversations import Conversation, Node, Unreadable
 from .reading import (
+    LONGEST_TAG,
     address,
     count,
     items,
@@ -83,6 +84,7 @@ def convert(record: Mapping[str, Any]) -> Conversation:
         head_id=head if any(node.id == head for node in found) else newest_leaf(found),
         system=_said(mapping(chat.get("params")).get("system")) or _said(chat.get("system")) or first_system,
         parameters=parameters(chat.get("params")),
+        folder=_folder(record),
         tags=tags(labels),
         pinned=record.get("pinned") is True,
         archived=record.get("archived") is True,
@@ -93,6 +95,18 @@ def convert(record: Mapping[str, Any]) -> Conversation:
 
 def _chat(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return record["chat"] if isinstance(record.get("chat"), dict) else record
+
+
+def _folder(record: Mapping[str, Any]) -> str:
+    """
+    >>> _folder({"folder": {"name": "Physics"}, "folder_id": "0d5a"}), _folder({"folder_id": "0d5a8f3e-…"})
+    ('Physics', 'Open WebUI 0d5a8f3e')
+    """
+    told = record.get("folder")
+    if named := line(told, LONGEST_TAG) or line(mapping(told).get("name"), LONGEST_TAG):
+        return named
+    known_as = line(record.get("folder_id"), 8)
+    return f"Open WebUI {known_as}" if known_as else ""
 
 
 def _above(id: str, rows: Mapping[str, Mapping[str, Any]], said: Mapping[str, Message]) -> str | None:

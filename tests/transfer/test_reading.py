@@ -96,6 +96,10 @@ def test_open_webui_is_read_with_its_figures() -> None:
         "Hello.",
         "Greet.",
     )
+    assert open_webui.convert({**sample("open_webui")[0], "folder": "Moons"}).folder == "Moons"
+    # Its own export tells only an id: what was together stays together.
+    grouped = {open_webui.convert({**one, "folder_id": "0d5a8f3e-77"}).folder for one in sample("open_webui")[:3]}
+    assert grouped == {"Open WebUI 0d5a8f3e"}
     linear = open_webui.convert(sample("open_webui")[2])
     assert outline(linear) == [("1", None, "user"), ("2", "1", "assistant")]
     with pytest.raises(Unreadable, match="no message"):
