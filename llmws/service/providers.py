@@ -6,7 +6,6 @@ says. Who may do what is in `provider_access`, whether a provider can be reached
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
@@ -205,8 +204,7 @@ async def remove(found: ManagedProvider, registry: TheRegistry, store: TheStore)
 @router.post("/{id}/sync")
 async def sync(found: AskedProvider) -> dict[str, Any]:
     """Ask for the list of models now; where that fails, the last good one stays, with the `problem`."""
-    if (asking := found.source.refresh(now=True)) is not None:
-        await asyncio.wait({asking})
+    await found.source.list_now()
     return to_json(*found)
 
 

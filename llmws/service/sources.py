@@ -149,6 +149,13 @@ class Source:
             self._asking = asyncio.create_task(self._ask(), name=f"models of {self.id}")
         return self._asking
 
+    async def list_now(self) -> None:
+        """Ask for the list and wait; one that is asked for already may be of a moment ago, and does not count."""
+        if self._asking is not None:
+            await asyncio.wait({self._asking})
+        if (asking := self.refresh(now=True)) is not None:
+            await asyncio.wait({asking})
+
     @property
     def models(self) -> Mapping[str, ModelInfo]:
         """The listed models by their ids, with what is known of them."""
