@@ -6,7 +6,8 @@ tab has a view id and picks its own. Traits hold hints about looks only: anyone 
 
 Jupyter drops messages, either way, while a websocket comes back (a proxy restarted, a laptop slept). So all that a page
 tells is numbered, whoever it is for: a tab that finds a number missing asks for a snapshot, and repeats what was not
-answered. A request that is repeated is answered again, and done once.
+answered. A request that is repeated is done once; the answer that it got is told again, marked as ``repeated``, since
+more may have happened by now.
 
 Intents arrive on whatever thread the kernel has; they are handed over to the client's loop at once, where all state
 lives. A message is untrusted: only methods marked with `intent` can be called, with values of the declared types. An
@@ -141,7 +142,7 @@ class Page(anywidget.AnyWidget):
         """Whether a tab asked this before; a reply that it did not get is told again."""
         known = self._replies.get((view, request))
         if known is not None:
-            self.tell("reply", view, request=request, **known)
+            self.tell("reply", view, request=request, repeated=True, **known)
         return known is not None or (view, request) in self._underway
 
     async def _answer(self, view: str, request: int, call: Callable[[], Awaitable[Any]]) -> None:

@@ -97,6 +97,7 @@ def test_a_request_whose_answer_got_lost_is_answered_again_and_done_once(browser
     browser.post(asked)
     again = browser.wait(lambda message: message.get("request") == 7 and message["number"] > first["number"])
     assert again["value"] == first["value"]
+    assert (again["repeated"], "repeated" in first) == (True, False)
     assert [name for name, _ in client.api.calls].count("send") == 1
 
 

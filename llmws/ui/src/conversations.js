@@ -275,14 +275,16 @@ export class Conversations extends Attached {
 
   /** What was shown before it was sent is in the store now, each of `sent` as the item of the same place. */
   #arrived(sent, items) {
+    // A snapshot may have brought them meanwhile; what it says, with the deltas since, is newer.
+    const brought = new Map(this.rows.value.map((row) => [row.id, row]));
     const stored = new Set(items.map((item) => item.id));
-    // A snapshot may have brought them meanwhile.
     this.rows.value = this.rows.value.filter((row) => sent.includes(row) || !stored.has(row.id));
     sent.forEach((row, index) => {
       const { id, generation_id: generation, created_at: at, siblings, message } = items[index];
+      const newer = brought.get(id);
       Object.assign(row, { id, generation, at });
-      row.message.value = message;
-      row.siblings.value = siblings;
+      row.message.value = newer?.message.value ?? message;
+      row.siblings.value = newer?.siblings.value ?? siblings;
     });
   }
 

@@ -3,7 +3,8 @@
  *
  * Messages reach every tab of a kernel, so a reply carries the view and request it answers. All are numbered, because
  * Jupyter drops some, either way, while a websocket comes back. Where one is missing the page is told to ask for a
- * snapshot, and hears no deltas until it has one; what was not answered is asked again, which Python does only once.
+ * snapshot, and hears no deltas until it has one; what was not answered is asked again, which Python does only once. It
+ * then repeats what it said at first, which more may have followed on: the page is told to ask for a snapshot then, too.
  */
 import { signal } from "@preact/signals";
 
@@ -35,32 +36,41 @@ export function connect(model, handlers) {
     number = message.number;
     if (missing) following = false;
     handlers.heard?.();
-    if (message.type === "reply") {
-      if (message.view === view) answered(message);
-    } else if (message.type === "deltas") {
+    const isNews = handOver(message);
+    // Perhaps it was an answer. Asked again before the snapshot is, it comes before that, which may be newer.
+    if (missing) repeat(Number.POSITIVE_INFINITY, 0);
+    if ((missing || !isNews) && !following) handlers.gap?.();
+  }
+
+  /** Give a message to whom it concerns; false where it tells what was so a while ago. */
+  function handOver(message) {
+    if (message.type === "reply") return message.view !== view || answered(message);
+    if (message.type === "deltas") {
       if (following) handlers.deltas?.(message);
     } else if (message.view !== view) {
       handlers[message.type]?.(message);
     }
-    if (missing && !following) handlers.gap?.();
+    return true;
   }
 
-  function answered(message) {
-    const waiting = pending.get(message.request);
-    if (!waiting) return;
-    pending.delete(message.request);
+  function answered({ request, value, error, repeated = false }) {
+    const waiting = pending.get(request);
+    if (!waiting) return true;
+    pending.delete(request);
     waiting.timers.forEach(clearTimeout);
-    if (message.error) waiting.reject(message.error);
-    else waiting.resolve(waiting.apply ? (waiting.apply(message.value) ?? message.value) : message.value);
+    if (error) waiting.reject(error);
+    else waiting.resolve(waiting.apply ? (waiting.apply(value) ?? value) : value);
     // What was asked long before this is slow, or was lost on its way there or back.
-    repeat(message.request);
+    repeat(request, SLOW_MS);
+    if (repeated) following = false;
+    return !repeated;
   }
 
-  /** Ask again what was asked before the request `limit` and has not been answered for a while. */
-  function repeat(limit) {
+  /** Ask again what was asked before the request `limit`, and has waited for `least` since it was last asked. */
+  function repeat(limit, least) {
     const now = performance.now();
     for (const [request, waiting] of pending) {
-      if (request >= limit || now - waiting.sent < SLOW_MS) continue;
+      if (request >= limit || now - waiting.sent < least) continue;
       waiting.sent = now;
       model.send(waiting.content);
     }
