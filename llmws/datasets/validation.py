@@ -104,7 +104,8 @@ def _fits(entry: Entry, stage: str) -> None:
 
 def _refusal(path: Path, entry: Entry, problems: list[Problem], more: bool) -> DatasetError:
     first = problems[0]
-    others = f" ({len(problems) - 1}{' or more' if more else ''} further rows are broken.)" if problems[1:] else ""
+    count = f"{len(problems) - 1} or more" if more else len(problems) - 1
+    others = f" ({count} further rows are broken.)" if problems[1:] else ""
     return DatasetError(
         f"{path.name}, line {first.line} (row {first.row}): {first.message}{others}",
         remedy="Mend or remove the row."

@@ -169,7 +169,7 @@ class _Journey:
                 yield replace(event, data={**event.data, "answered_by": who.model_id})
                 why = [error.message for candidate, error in self.met if candidate is asked]
                 why = why[-1:] or [f"{asked.name} failed repeatedly and is left alone for a while."]
-                text = f"{why[0]} {who.model_id} answers instead of {asked.model_id}."
+                text = " ".join((why[0], f"{who.model_id} answers instead of {asked.model_id}."))
                 yield StreamEvent("warning", text=text, data={"code": "fallback", "answered_by": who.model_id})
             else:
                 yield self.counted(event)

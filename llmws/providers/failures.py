@@ -24,20 +24,20 @@ OF_THE_LINE = {"provider_network", "provider_timeout"}
 _RETRYABLE = {"provider_rate", "provider_overloaded", "provider_network", "provider_timeout"}
 
 _SENTENCES = {
-    "provider_auth": ("{name} does not accept the key", "Check the key of {name}, and what it may be used for."),
-    "provider_balance": ("The account at {name} has no balance left", "Top it up, or choose another model."),
-    "provider_rate": ("{name} limits how often it may be asked", "Wait a little, then ask again."),
+    "provider_auth": ("{name} does not accept the key.", "Check the key of {name}, and what it may be used for."),
+    "provider_balance": ("The account at {name} has no balance left.", "Top it up, or choose another model."),
+    "provider_rate": ("{name} limits how often it may be asked.", "Wait a little, then ask again."),
     "provider_context_length": (
-        "The conversation is longer than the model {model} can read",
+        "The conversation is longer than the model {model} can read.",
         "Shorten it, or choose a model with a larger context.",
     ),
-    "provider_content_filter": ("{name} filtered the content", "Put it in other words, or choose another model."),
-    "provider_not_found": ("{name} has no model {model}", "Choose another model."),
-    "provider_overloaded": ("{name} cannot answer now", "Ask again in a moment, or choose another model."),
-    "provider_invalid": ("{name} refused the request", "Check the model and its parameters."),
-    "provider_timeout": ("{name} took too long", "Ask again, or choose another model."),
-    "no_key": ("{name} wants a key", "Give it one in its settings."),
-    "provider": ("{name} reported an error", "Ask again; if it stays, choose another model."),
+    "provider_content_filter": ("{name} filtered the content.", "Put it in other words, or choose another model."),
+    "provider_not_found": ("{name} has no model {model}.", "Choose another model."),
+    "provider_overloaded": ("{name} cannot answer now.", "Ask again in a moment, or choose another model."),
+    "provider_invalid": ("{name} refused the request.", "Check the model and its parameters."),
+    "provider_timeout": ("{name} took too long.", "Ask again, or choose another model."),
+    "no_key": ("{name} wants a key.", "Give it one in its settings."),
+    "provider": ("{name} reported an error.", "Ask again; if it stays, choose another model."),
 }
 
 # What vendors write, in the order in which it decides; matched against lower case.
@@ -163,7 +163,8 @@ class Failures:
         code = code or _code(status, f"{inner.get('type')} {word} {said}".lower())
         sentence, remedy = _SENTENCES["no_key" if code == "provider_auth" and not self._keyed else code]
         error = self._error(code, sentence, remedy, model=repr(model))
-        error.message += f": “{said.rstrip('.')}”." if said else "."
+        if said:
+            error.message = f"{error.message.removesuffix('.')}: “{said.rstrip('.')}”."
         if status is not None:
             error.details["status"] = status
         if word is not None:

@@ -147,7 +147,7 @@ def _json_schema() -> _Question:
         told = _json(message.text)
         kept = told.keys() == {"polite", "words"} and isinstance(told["polite"], bool)
         if kept and isinstance(told["words"], int):
-            return True, _short(f"Asked to say hello, it kept to the schema: {message.text}")
+            return True, f"Its answer follows the schema: “{_short(message.text, 60)}”."
         return _failed(message, f"Its answer does not follow the schema: “{_short(message.text, 60)}”.")
 
     # Nothing in the question asks for JSON: who answers in it was held to it.

@@ -175,7 +175,8 @@ class Allowance:
             return ""
         self._warned_at = at
         of = f" The limit is {_amount(self.limit, self.hard)}." if self.hard is not None else ""
-        return f"{self.told().capitalize()} is nearly used up: {_amount(self.limit, self.used(at))} so far.{of}"
+        told = self.told()[:1].upper() + self.told()[1:]
+        return f"{told} is nearly used up: {_amount(self.limit, self.used(at))} so far.{of}"
 
     def resets_at(self, at: float) -> float | None:
         """When all of what is used will be free again; None where that depends on running calls."""
@@ -184,11 +185,16 @@ class Allowance:
     def told(self) -> str:
         """The limit in words."""
         limit = self.limit
-        whose = {"person": "your", "group": f"the group {self.subject}'s", "everyone": "the workspace's"}[limit.kind]
-        models = "" if limit.model == "*" else f" of {limit.model}"
-        bound = self.hard if self.hard is not None else self.soft
-        when = f" a {limit.period}" if limit.period else " at the same time"
-        return f"{whose} limit of {_amount(limit, bound)}{when}{models}"
+        bound = _amount(limit, self.hard if self.hard is not None else self.soft)
+        much = f"{bound} a {limit.period}" if limit.period else f"{bound} at the same time"
+        if limit.model != "*":
+            much = f"{much} of {limit.model}"
+        match limit.kind:
+            case "person":
+                return f"your limit of {much}"
+            case "group":
+                return f"the group {self.subject}'s limit of {much}"
+        return f"the workspace's limit of {much}"
 
     def _reached(self, demand: Demand, remaining: Number, at: float) -> LimitReached:
         assert self.hard is not None

@@ -224,7 +224,8 @@ async def _obituary(process: Process, tail: _Tail) -> str:
     code = await process.wait()
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     error = await tail.first_error()
-    return f"The model server {how}{error and ': '}{error}."
+    why = f": {error}" if error else ""
+    return f"The model server {how}{why}."
 
 
 async def _end(process: Process, tail: _Tail) -> None:

@@ -8,7 +8,7 @@ import { build } from "esbuild";
 
 const pages = ["chats", "compare", "finetune", "providers"];
 // What pages ask for when they need it.
-const parts = ["typeset"];
+const parts = ["chinese", "typeset"];
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
 const target = join(here, "static");

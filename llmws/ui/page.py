@@ -24,7 +24,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
@@ -114,6 +114,11 @@ class Page(anywidget.AnyWidget):
         task.add_done_callback(self._tasks.discard)
         return task
 
+    @intent
+    async def chinese(self, view: str) -> str:
+        """What Python says, in Chinese: a front-end module, for a browser that is about to show some of it."""
+        return _chinese()
+
     def _receive(self, widget: Any, content: Any, buffers: Any) -> None:
         # Not as an argument: a loop in debug mode writes those of slow calls to the log, and this may hold a secret.
         self.client.loop.call_soon(lambda: self._dispatch(content))
@@ -173,6 +178,11 @@ class Page(anywidget.AnyWidget):
             self.tell("refused", error=error.to_dict())
         else:
             self._reply(view, request, error=error.to_dict())
+
+
+@cache
+def _chinese() -> str:
+    return (STATIC / "chinese.js").read_text(encoding="utf-8")
 
 
 def to_json(value: Any) -> Any:

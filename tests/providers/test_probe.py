@@ -71,7 +71,7 @@ async def test_a_model_that_can_do_all() -> None:
     assert {each.source for each in found.values()} == {"probe"}
     assert found["tools"].evidence == 'It called note_number({"number": 7}).'
     assert found["vision"].evidence == "It saw that a picture is red on the left and green on the right."
-    assert found["json_schema"].evidence.endswith('it kept to the schema: {"polite": true, "words": 1}')
+    assert found["json_schema"].evidence == 'Its answer follows the schema: “{"polite": true, "words": 1}”.'
     assert found["reasoning"].evidence == "It thought first: “All but 9 run away, so…”."
 
 

@@ -430,9 +430,16 @@ def test_the_theme_follows_lab_while_it_is_open(in_lab: Open) -> None:
 def test_the_language_follows_the_browser_and_can_be_switched(in_voila: Open) -> None:
     chat = in_voila(locale="zh-CN")
     expect(chat.title).to_have_text("新对话")
+    pdf = {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}
+    with chat.page.expect_file_chooser() as chooser:
+        chat.page.get_by_role("button", name="添加图片或文件").click()
+    chooser.value.set_files([pdf])
+    refused = chat.page.locator(".lw-file-state[role=alert]")
+    expect(refused).to_have_text("report.pdf 是 PDF 文档。请将文字复制到 .txt 文件，或将各页作为图片添加。")
     chat.page.get_by_role("button", name="对话菜单").click()
     chat.page.get_by_role("menuitem", name="English").click()
     expect(chat.title).to_have_text("New conversation")
+    expect(refused).to_have_text(re.compile(r"^report\.pdf is a PDF document\. Copy its text"))
     chat.page.reload()
     expect(chat.ready().title).to_have_text("New conversation")
 

@@ -7,10 +7,10 @@ import { exactTime, seconds } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { MarkdownView } from "./markdown-view.js";
 import { textOf } from "./messages.js";
+import { said } from "./said.js";
 import { t } from "./strings.js";
 import { Resend, ToolCall } from "./tool-calls.jsx";
 import { AnswerActions, AskedActions, EditBox, GoOn } from "./turn-actions.jsx";
-import { warningOf } from "./turn-strings.js";
 import "./answer.css";
 
 function Markdown({ text, finished }) {
@@ -71,8 +71,8 @@ function Failure({ error, onRetry, children }) {
     <div class="lw-failure" role="alert">
       <Icon name="alert" />
       <div>
-        <strong>{error.message || t("failed")}</strong>
-        {error.remedy && <p>{error.remedy}</p>}
+        <strong>{said(error.message) || t("failed")}</strong>
+        {error.remedy && <p>{said(error.remedy)}</p>}
       </div>
       {onRetry && (
         <button type="button" class="lw-button" onClick={onRetry}>
@@ -95,7 +95,7 @@ function Part({ part, row, page, message, last, end, done }) {
     case "tool_call":
       return <ToolCall part={part} row={row} page={page} last={end} />;
     case "warning":
-      return <p class="lw-note">{warningOf(part)}</p>;
+      return <p class="lw-note">{said(part.text)}</p>;
     case "citation":
       return (
         <a

@@ -6,6 +6,7 @@ import { Dialog } from "./dialog.jsx";
 import { Field } from "./field.jsx";
 import { count } from "./format.js";
 import { Icon } from "./icons.jsx";
+import { said } from "./said.js";
 import { Select } from "./segments.jsx";
 import { t } from "./sharing-strings.js";
 import { Menu } from "./shell.jsx";
@@ -17,7 +18,7 @@ const SHOWN = 6;
 export const assistantItem = (page) => ["assistant", t("assistant_new"), () => page.assistants.edit()];
 
 function about(assistant) {
-  if (assistant.problem) return assistant.problem;
+  if (assistant.problem) return said(assistant.problem);
   const owner = assistant.mine ? "" : t("assistant_of", { owner: assistant.owner });
   return [assistant.description || assistant.model, owner].filter(Boolean).join(" · ");
 }
@@ -31,7 +32,7 @@ function Card({ assistant, page }) {
         type="button"
         aria-pressed={chosen}
         disabled={Boolean(assistant.problem)}
-        title={assistant.problem ?? assistant.model}
+        title={assistant.problem ? said(assistant.problem) : assistant.model}
         onClick={() => assistants.choose(chosen ? null : assistant)}
       >
         <strong>{assistant.name}</strong>
@@ -206,7 +207,7 @@ function AssistantForm({ edited, page }) {
         <p class="lw-quiet">{t("assistant_hint")}</p>
         {problem.value && (
           <p class="lw-bad" role="alert">
-            {problem.value.message} {problem.value.remedy}
+            {said(problem.value.message, problem.value.remedy)}
           </p>
         )}
         <div class="lw-dialog-bar">

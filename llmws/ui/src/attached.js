@@ -6,6 +6,7 @@
  */
 import { batch, signal } from "@preact/signals";
 import { connect, randomId } from "./page.js";
+import { translateWith } from "./said.js";
 import { t } from "./strings.js";
 
 const PULSE_MS = 15_000;
@@ -38,6 +39,7 @@ export class Attached {
       ...handlers,
     });
     this.silent = this.comm.silent;
+    translateWith(() => this.comm.call("chinese"));
     document.addEventListener("visibilitychange", this.#wake);
   }
 

@@ -6,6 +6,7 @@ import { count } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { t } from "./input-strings.js";
 import { saveFile } from "./page.js";
+import { said } from "./said.js";
 import "./attachments.css";
 
 /** Why what is attached cannot go to the model that is chosen; null where it can. */
@@ -25,22 +26,22 @@ export function obstacle(page) {
   return null;
 }
 
-const said = ({ error, name }) =>
-  error?.code?.startsWith("attachment_") && !error.message
-    ? t(error.code, { ...error, name })
-    : error?.message || `${t("attachment_failed", { name })} ${t("attachment_failed_hint")}`;
+function failure({ error, name }) {
+  if (error?.message) return said(error.message, error.remedy);
+  if (error?.code?.startsWith("attachment_")) return t(error.code, { ...error, name });
+  return said(t("attachment_failed", { name }), t("attachment_failed_hint"));
+}
 
 function Chip({ item, attachments }) {
   const { name, state, url, sent } = item;
   const failed = state === "failed";
-  const told = failed ? said(item) : t("attachment_ready");
+  const told = failed ? failure(item) : t("attachment_ready");
   return (
-    <li class="lw-file" data-state={state} title={failed ? `${told} ${item.error?.remedy ?? ""}` : name}>
+    <li class="lw-file" data-state={state} title={failed ? told : name}>
       {url ? <img src={url} alt="" /> : <Icon name="file" />}
       <span class="lw-file-name">{name}</span>
       <span class="lw-file-state" role={failed ? "alert" : "status"}>
         {state === "sending" ? t("attachment_sending", { n: Math.round(100 * sent) }) : told}
-        {failed && item.error?.remedy ? ` ${item.error.remedy}` : ""}
       </span>
       {failed && (
         <IconButton name="again" label={t("attachment_retry", { name })} onClick={() => attachments.retry(item)} />
@@ -67,9 +68,7 @@ export function AttachmentBar({ page }) {
       {hindered && (
         <p class="lw-obstacle" role="alert">
           <Icon name="alert" />
-          <span>
-            {hindered.text} {hindered.remedy}
-          </span>
+          <span>{said(hindered.text, hindered.remedy)}</span>
           {hindered.able.map((model) => (
             <button key={model.id} type="button" class="lw-link" onClick={() => page.setModel(model.id)}>
               {t("use_model", { model: model.name || model.id })}

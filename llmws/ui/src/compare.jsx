@@ -7,6 +7,7 @@ import { Model, ParametersForm, PromptText } from "./composer.jsx";
 import { count, exactTime, money, relativeTime, seconds, speed, tokensPerSecond } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { Popover, walk } from "./popover.jsx";
+import { said } from "./said.js";
 import { Away, Home, Menu, mount, Toasts, useEnd } from "./shell.jsx";
 import { t } from "./strings.js";
 import "./sheet.css";
@@ -207,7 +208,7 @@ function Chip({ id, index, page }) {
   const model = page.models.value.find((one) => one.id === id);
   const name = model?.name || id;
   return (
-    <li class="lw-chip" title={model?.reason || id}>
+    <li class="lw-chip" title={said(model?.reason) || id}>
       <span class="lw-dot" data-state={model?.state ?? "missing"} />
       <span>{name}</span>
       <button

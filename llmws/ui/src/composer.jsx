@@ -8,6 +8,7 @@ import { short } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { t } from "./input-strings.js";
 import { Popover } from "./popover.jsx";
+import { said } from "./said.js";
 import "./composer.css";
 
 export function Model({ model, chosen, onPick }) {
@@ -28,7 +29,7 @@ export function Model({ model, chosen, onPick }) {
       <span class="lw-dot" data-state={model.state} />
       <span class="lw-option-text">
         <span>{model.name || model.id}</span>
-        <small>{ready ? about : `${t(`model_${model.state}`)}${model.reason ? `: ${model.reason}` : ""}`}</small>
+        <small>{ready ? about : said(model.reason) || t(`model_${model.state}`)}</small>
       </span>
       <Abilities model={model} />
       {chosen && <Icon name="check" />}
@@ -211,7 +212,7 @@ export function Composer({ page, panel, input }) {
           aria-haspopup="dialog"
           aria-expanded={panel.value === "models"}
           aria-label={`${t("model")}: ${model?.name || page.modelId.value || t("model_none")}`}
-          title={model?.reason || t("model_pick")}
+          title={said(model?.reason) || t("model_pick")}
           onClick={toggle("models")}
         >
           <span class="lw-dot" data-state={state} />

@@ -9,6 +9,7 @@ import { Attached } from "./attached.js";
 import { Curve } from "./curve.js";
 import { randomId, recall, remember } from "./page.js";
 import { read } from "./recipe.js";
+import { said } from "./said.js";
 import { t } from "./strings.js";
 
 /** As much of the log as is kept on the page; all of it stands in the run's folder. */
@@ -217,9 +218,15 @@ export class FineTunes extends Attached {
     this.refusals.value = others;
   }
 
+  /** Why the service refused a field; "" is what is of no field. */
+  refusal(name) {
+    const { message, remedy } = this.refusals.value[name] ?? {};
+    return said(message, remedy) || null;
+  }
+
   /** What is wrong with a field, as the page or the service sees it. */
   problem(name) {
-    return this.recipe.value.problems[name] ?? this.refusals.value[name] ?? null;
+    return this.recipe.value.problems[name] ?? this.refusal(name);
   }
 
   /** Run what a run was made of again, after changes. */
@@ -255,7 +262,7 @@ export class FineTunes extends Attached {
       if (!this.noticeAway(error)) {
         this.#key = randomId();
         const field = error.details?.field ?? (error.code === "dataset" ? "dataset" : "");
-        this.refusals.value = { [field]: [error.message, error.remedy].filter(Boolean).join(" ") };
+        this.refusals.value = { [field]: error };
       }
     }
     this.beginning.value = false;

@@ -5,6 +5,7 @@
  * asked. It gives HTML, which passes the sanitiser as any other does. Until it has come a formula is its source.
  */
 import { signal } from "@preact/signals";
+import { importText } from "./page.js";
 
 /** Longer than any formula that a person reads. */
 const LONGEST = 5_000;
@@ -25,9 +26,7 @@ async function load() {
   const sheet = document.createElement("style");
   sheet.textContent = style;
   document.head.append(sheet);
-  const url = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
-  typesetter.value = (await import(url)).typeset;
-  URL.revokeObjectURL(url);
+  typesetter.value = (await importText(module)).typeset;
 }
 
 const known = new Map();

@@ -4,11 +4,12 @@ import { count, exactTime, relativeTime, sum } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { t } from "./provider-strings.js";
 import { stateOf } from "./providers.js";
+import { said } from "./said.js";
 
 export function State({ provider }) {
   const { state, says, problem } = stateOf(provider);
   return (
-    <span class="lw-state" title={problem ? `${problem.message} ${problem.remedy}` : undefined}>
+    <span class="lw-state" title={problem ? said(problem.message, problem.remedy) : undefined}>
       <span class="lw-dot" data-state={{ off: "idle", parked: "stopped", unknown: "idle" }[state] ?? state} />
       {says}
     </span>
@@ -94,7 +95,7 @@ function Card({ provider, page }) {
           </span>
           <State provider={provider} />
         </span>
-        {problem && <span class="lw-provider-problem">{problem.message}</span>}
+        {problem && <span class="lw-provider-problem">{said(problem.message)}</span>}
         <dl>
           <div>
             <dt>{t("models")}</dt>

@@ -5,6 +5,7 @@ import { Icon, IconButton } from "./icons.jsx";
 import { Price } from "./price.jsx";
 import { has, t } from "./provider-strings.js";
 import { ABILITIES, capability, ownName } from "./providers.js";
+import { said } from "./said.js";
 
 /** As many rows as are shown at once; some providers have hundreds. */
 const ROWS = 60;
@@ -15,7 +16,7 @@ const nameOf = (name) => (has(`can_${name}`) ? t(`can_${name}`) : name);
 function origin({ source, checked_at, evidence }) {
   const from = has(`source_${source}`) ? t(`source_${source}`) : source;
   const when = checked_at ? `${from}, ${relativeTime(checked_at)} (${exactTime(checked_at)})` : from;
-  return evidence ? `${when}\n${evidence}` : when;
+  return evidence ? `${when}\n${said(evidence)}` : when;
 }
 
 function Marks({ model }) {

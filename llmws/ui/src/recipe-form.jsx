@@ -3,6 +3,7 @@ import { useId } from "preact/hooks";
 import { count } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { applies, helpOf, idle, labelOf } from "./recipe.js";
+import { said } from "./said.js";
 import { t } from "./strings.js";
 
 const FIRST = ["method", "max_steps", "epochs", "learning_rate"];
@@ -63,7 +64,7 @@ function Dataset({ dataset, page }) {
       <strong>{dataset.name}</strong>
       <small>{about.filter(Boolean).join(" · ")}</small>
       <span class="lw-pick-text">{dataset.description}</span>
-      {dataset.problem && <span class="lw-bad">{`${dataset.problem.message} ${dataset.problem.remedy}`}</span>}
+      {dataset.problem && <span class="lw-bad">{said(dataset.problem.message, dataset.problem.remedy)}</span>}
       {dataset.manner && Object.keys(dataset.manner).length > 0 && (
         <span class="lw-tags">
           <Manner manner={dataset.manner} />
@@ -210,7 +211,7 @@ function Presets({ page }) {
 
 function Base({ page }) {
   const { bases, problem } = page.form.value;
-  if (!bases.length) return <p class="lw-bad">{problem ? `${problem.message} ${problem.remedy}` : t("base_none")}</p>;
+  if (!bases.length) return <p class="lw-bad">{problem ? said(problem.message, problem.remedy) : t("base_none")}</p>;
   return (
     <span class="lw-tags" role="radiogroup" aria-label={t("base")}>
       {bases.map((base) => (
@@ -242,7 +243,7 @@ function Environment({ page }) {
           {t(`environment_${state}`)}
           {installing && <span class="lw-number">{` · ${Math.round(percent)} %`}</span>}
         </strong>
-        <p>{installing ? `${detail} ${t("environment_queue")}` : `${detail} ${remedy}`}</p>
+        <p>{said(detail, installing ? t("environment_queue") : remedy)}</p>
         {installing && (
           <progress class="lw-progress" value={percent} max={100} aria-label={t("environment_installing")} />
         )}
@@ -257,7 +258,7 @@ function StartBar({ page }) {
   const wrong = Object.keys(problems).length;
   const state = page.environment.value?.state;
   const blocked = state === "missing" || state === "failed";
-  const refused = page.refusals.value[""];
+  const refused = page.refusal("");
   const length = recipe.max_steps
     ? t("length_steps", { n: count(recipe.max_steps) })
     : t("length_epochs", { n: count(recipe.epochs ?? 0) });
@@ -285,7 +286,7 @@ function StartBar({ page }) {
 export function RecipeForm({ page }) {
   const { datasets, fields } = page.form.value;
   const dataset = page.dataset.value;
-  const refused = page.refusals.value.dataset;
+  const refused = page.refusal("dataset");
   return (
     <>
       <div class="lw-scroll">

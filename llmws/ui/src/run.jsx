@@ -6,6 +6,7 @@ import { isLive, stateOf } from "./finetunes.js";
 import { count, duration, exactTime, loss, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { copyText } from "./page.js";
+import { said } from "./said.js";
 import { useEnd } from "./shell.jsx";
 import { t } from "./strings.js";
 
@@ -80,8 +81,8 @@ function Why({ job }) {
     <div class="lw-notice" data-bad={bad} role={bad ? "alert" : "status"}>
       <Icon name={bad ? "alert" : "clock"} />
       <div>
-        <strong>{job.reason}</strong>
-        {job.remedy && <p>{job.remedy}</p>}
+        <strong>{said(job.reason)}</strong>
+        {job.remedy && <p>{said(job.remedy)}</p>}
       </div>
     </div>
   );
@@ -162,7 +163,7 @@ function Event({ event, told }) {
       <span class="lw-dot" data-state={event.state} />
       <span>{what.filter(Boolean).join(" · ")}</span>
       {event.at && <time title={exactTime(event.at)}>{relativeTime(event.at)}</time>}
-      {event.reason && !told && <small>{event.reason}</small>}
+      {event.reason && !told && <small>{said(event.reason)}</small>}
     </li>
   );
 }

@@ -9,6 +9,7 @@ import { exactTime, relativeTime } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { textOf } from "./messages.js";
 import { copyText } from "./page.js";
+import { said } from "./said.js";
 import { Segments, Select } from "./segments.jsx";
 import { t } from "./sharing-strings.js";
 import { Menu } from "./shell.jsx";
@@ -230,7 +231,7 @@ export function ShareDialog({ page }) {
       )}
       {about.problem && (
         <p class="lw-bad" role="alert">
-          {about.problem.message} {about.problem.remedy}
+          {said(about.problem.message, about.problem.remedy)}
         </p>
       )}
     </Dialog>

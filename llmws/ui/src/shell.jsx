@@ -6,6 +6,7 @@ import { home, reopenWhenGone } from "./dashboard.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { chooseLanguage, chosenLanguage, followTheme } from "./page.js";
 import { Popover } from "./popover.jsx";
+import { said } from "./said.js";
 import { language, pickLanguage, t } from "./strings.js";
 
 /** A button with a menu; `items` are `[icon, label, act]`, what is false is left out. */
@@ -76,7 +77,7 @@ export function Toasts({ page }) {
       {page.toasts.value.map((toast) => (
         <div key={toast.key} class="lw-toast" data-bad={toast.bad}>
           <span>
-            {toast.text} {toast.remedy && <small>{toast.remedy}</small>}
+            {said(toast.text)} {toast.remedy && <small>{said(toast.remedy)}</small>}
           </span>
           {toast.action && (
             <button

@@ -12,6 +12,7 @@ import { AssistantCards } from "./assistants.jsx";
 import { t } from "./chat-strings.js";
 import { Icon } from "./icons.jsx";
 import { textOf } from "./messages.js";
+import { said } from "./said.js";
 import "./stream.css";
 
 /** So many of the latest are drawn at once. */
@@ -31,7 +32,7 @@ function Empty({ page }) {
       <h2>{t("empty_title")}</h2>
       {!page.models.value.length && <p class="lw-note">{t("model_none_hint")}</p>}
       {page.model.value?.state === "unavailable" && (
-        <p class="lw-note">{`${page.model.value.reason ?? t("model_unavailable")} ${t("unknown_model")}`}</p>
+        <p class="lw-note">{said(page.model.value.reason || t("model_unavailable"), t("unknown_model"))}</p>
       )}
       <div class="lw-suggestions">
         {suggestions.map(([key, icon]) => (

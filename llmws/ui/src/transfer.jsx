@@ -2,7 +2,9 @@
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { Dialog } from "./dialog.jsx";
+import { count } from "./format.js";
 import { Icon } from "./icons.jsx";
+import { said } from "./said.js";
 import { t } from "./transfer-strings.js";
 import "./transfer.css";
 
@@ -143,7 +145,7 @@ function Choose({ transfer }) {
       </div>
       {error && (
         <p class="lw-bad" role="alert">
-          {error.message} {error.remedy}
+          {said(error.message, error.remedy)}
         </p>
       )}
       <p class="lw-quiet">
@@ -174,7 +176,7 @@ function Progress({ transfer, shown }) {
 }
 
 const outcomes = (shown) => ["imported", "updated", "present", "refused"].filter((outcome) => shown[outcome]);
-const counted = (outcome, shown) => t(`import_${outcome}`, { n: shown[outcome].toLocaleString() });
+const counted = (outcome, shown) => t(`import_${outcome}`, { n: count(shown[outcome]) });
 
 function Counts({ shown }) {
   return outcomes(shown)
@@ -203,7 +205,7 @@ function Report({ transfer, shown }) {
       </div>
       {shown.error && (
         <p class="lw-bad" role="alert">
-          {t("import_broken")} {shown.error}
+          {said(t("import_broken"), shown.error)}
         </p>
       )}
       {transfer.outcome.value && <Records transfer={transfer} />}
@@ -230,7 +232,7 @@ function Records({ transfer }) {
             <tr key={place}>
               <td>{place}</td>
               <td>{title || t("untitled")}</td>
-              <td>{refused ? reason : `${messages} ${reason}`}</td>
+              <td>{refused ? said(reason) : said(count(messages), reason)}</td>
             </tr>
           ))}
         </tbody>

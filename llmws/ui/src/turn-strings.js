@@ -32,18 +32,7 @@ const own = {
   version_after: ["Next version", "下一个版本"],
   version_before: ["Previous version", "上一个版本"],
   versions: ["Version {n} of {count}", "第 {n} 个版本，共 {count} 个"],
-  warning_answer_cut: ["The answer fills much of what the model reads at once, so it was given only the answer's end.", "该回答占用了模型一次可读内容的大部分，因此只向模型提供了回答的结尾。"],
-  warning_history_cut: ["The model reads {context} tokens at most, so the oldest messages ({dropped}) were left out.", "模型最多读取 {context} 词元，因此省略了最早的 {dropped} 条消息。"],
   written_tokens: ["Tokens written", "输出词元"],
 };
 
-const sentences = { ...catalogue, ...own };
-
-export const t = speaker(sentences);
-
-/** What a warning says, in the language of the page where it has a name there. */
-export function warningOf({ text, data = {} }) {
-  const known = Object.hasOwn(sentences, `warning_${data.code}`);
-  const told = { ...data, context: data.context?.toLocaleString() };
-  return known ? t(`warning_${data.code}`, told) : text;
-}
+export const t = speaker({ ...catalogue, ...own });

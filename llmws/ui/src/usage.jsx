@@ -2,6 +2,7 @@
 import { count, sum } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { t } from "./provider-strings.js";
+import { said } from "./said.js";
 import { Select } from "./segments.jsx";
 import { nameOf, toCsv, totals } from "./usage.js";
 import { UsagePlot } from "./usage-plot.jsx";
@@ -188,7 +189,7 @@ export function UsageView({ page, theme }) {
         <div class="lw-failure" role="alert">
           <Icon name="alert" />
           <div>
-            <strong>{failed.message}</strong> {failed.remedy}
+            <strong>{said(failed.message)}</strong> {said(failed.remedy)}
           </div>
           <button type="button" class="lw-button" onClick={() => page.askUsage()}>
             {t("retry")}

@@ -2,6 +2,7 @@
 import { count, relativeTime, seconds } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { has, t } from "./provider-strings.js";
+import { said } from "./said.js";
 
 /** The sentence of a test; the service's own words are English, so a code that is known is said here. */
 function says(verdict) {
@@ -16,7 +17,7 @@ export function Verdict({ verdict, onClose }) {
       <Icon name={verdict.ok ? "check" : "alert"} />
       <div>
         <strong>{says(verdict)}</strong>
-        {!verdict.ok && <p>{[verdict.message, verdict.remedy].filter(Boolean).join(" ")}</p>}
+        {!verdict.ok && <p>{said(verdict.message, verdict.remedy)}</p>}
         {verdict.checked_at && onClose && <small>{relativeTime(verdict.checked_at)}</small>}
       </div>
       {onClose && (
