@@ -97,7 +97,9 @@ class _Sending:
                 while told["state"] == "uploading":
                     yield told
                     file.seek(told["received"])
-                    told = await self._api.send_import(told["id"], told["received"], file.read(_PIECE))
+                    if not (piece := file.read(_PIECE)):
+                        raise InvalidRequest(f"{self._path.name} became shorter while it was sent.")
+                    told = await self._api.send_import(told["id"], told["received"], piece)
             pause = _SOONEST_S
             while told["state"] != "ended":
                 yield told
@@ -105,7 +107,7 @@ class _Sending:
                 pause = min(pause * 1.5, _LATEST_S)
                 told = await self._api.show_import(told["id"])
             yield told
-        except (asyncio.CancelledError, GeneratorExit):
+        except (asyncio.CancelledError, GeneratorExit, InvalidRequest):
             if told["state"] != "ended":
                 await given_up(self._api.cancel_import(told["id"]))
             raise

@@ -67,6 +67,7 @@ class Imports:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._closing = False
 
     @property
     def busy(self) -> bool:
@@ -81,7 +82,8 @@ class Imports:
             self._begin_if_whole(found)
 
     async def drain(self) -> None:
-        """Leave what is being read; it goes on when the service starts again."""
+        """Leave what is being read, and what becomes whole from now on; it goes on when the service starts again."""
+        self._closing = True
         for task in (tasks := list(self._tasks.values())):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -170,7 +172,8 @@ class Imports:
 
     def _begin_if_whole(self, found: ImportFolder) -> None:
         import_id = found.about.id
-        if found.end is None and found.received == found.about.bytes and import_id not in self._tasks:
+        is_due = found.end is None and found.received == found.about.bytes
+        if is_due and import_id not in self._tasks and not self._closing:
             task = asyncio.create_task(self._run(found))
             self._tasks[import_id] = task
             task.add_done_callback(lambda _: self._tasks.pop(import_id, None))

@@ -96,13 +96,13 @@ async def copy(id: str, new_id: CreatedId, person: Chatter, settings: TheSetting
 @router.get("/api/shared/{id}/attachments/{attachment_id}/content", response_class=Response)
 async def content(id: str, attachment_id: str, person: Reader, store: TheStore) -> Response:
     """What is attached in a chat that another shares, as it was sent in."""
-    return file(*await store.read(kept.attachment, person.name, person.groups, id, attachment_id))
+    return file(*await store.read(kept.content, person.name, person.groups, id, attachment_id))
 
 
 @router.get("/door/shared/{id}/{attachment_id}/download", response_class=Response)
 async def download(id: str, attachment_id: str, person: Visitor, store: TheStore) -> Response:
     """The same, by ticket only; it ends with the sharing, however long the ticket lives."""
-    return file(*await store.read(kept.attachment, person.name, person.groups, id, attachment_id))
+    return file(*await store.read(kept.content, person.name, person.groups, id, attachment_id))
 
 
 @router.delete("/api/shared/{id}", status_code=204)

@@ -78,14 +78,20 @@ def whole(
     return shared, messages.path(connection, shared.owner, shared.id)
 
 
-def attachment(
-    connection: Connection, person: str, groups: Collection[str], id: str, attachment_id: str
-) -> tuple[Attachment, bytes]:
-    """What is attached in a chat that is shared with `person`, where they see it; its bytes, too."""
+def attachment(connection: Connection, person: str, groups: Collection[str], id: str, attachment_id: str) -> Attachment:
+    """What is attached in a chat that is shared with `person`, where they see it; else `NotFound`."""
     shared, rows = whole(connection, person, groups, id)
     if not any(attachment_id == one for row in rows for one in row.message.attachments):
         raise NotFound("There is no such attachment in this chat.")
-    return attachments.whole(connection, shared.owner, attachment_id)
+    return attachments.get(connection, shared.owner, attachment_id)
+
+
+def content(
+    connection: Connection, person: str, groups: Collection[str], id: str, attachment_id: str
+) -> tuple[Attachment, bytes]:
+    """The same with its bytes."""
+    found = attachment(connection, person, groups, id, attachment_id)
+    return attachments.whole(connection, found.owner, found.id)
 
 
 def leave(connection: Connection, person: str, groups: Collection[str], id: str) -> None:

@@ -34,6 +34,16 @@ def test_a_notebook_replays_the_conversation(client: Client, tmp_path: Path, mon
     assert [(m.role, m.text) for m in again.messages()] == [(m.role, m.text) for m in chat.messages()]
 
 
+def test_a_file_that_shrinks_is_not_waited_for(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "chats.json"
+    file.write_text("[]")
+    announce = client.api.create_import
+    monkeypatch.setattr(client.api, "create_import", lambda name, size: announce(name, size + 1))
+    with pytest.raises(InvalidRequest, match="became shorter"):
+        client.chats.import_(file, show=False)
+    assert client.run(client.api.imports()) == []
+
+
 def test_a_file_is_named_by_its_format(client: Client, tmp_path: Path) -> None:
     chat = client.chats.create(model="echo", title="Sky")
     for suffix in ("json", "md", "html", "csv", "ipynb"):

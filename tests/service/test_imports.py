@@ -210,6 +210,19 @@ async def test_a_piece_that_is_on_its_way_when_an_import_is_cancelled(
     assert imports_here.of("ada") == []
 
 
+async def test_what_becomes_whole_while_the_service_ends_waits_for_the_next(tmp_path: Path) -> None:
+    ending = imports.Imports(tmp_path, None, 0)  # type: ignore[arg-type]
+    await ending.create("ada", "1", "x", 2)
+    await ending.drain()
+    found = await ending.append("ada", "1", 0, b"[]")
+    assert (found.received, ending.busy) == (2, False)
+    following = imports.Imports(tmp_path, None, 0)  # type: ignore[arg-type]
+    await following.start()
+    assert following.busy
+    await following.drain()
+    assert following.get("ada", "1").end is None
+
+
 def test_too_many_at_once_are_refused(service: Running) -> None:
     for _ in range(4):
         announce(service, b"[]")
