@@ -50,7 +50,7 @@ class Placed:
             >>> chat.tags
             ('air', 'blue')
         """
-        self._place(tags=sorted({*self.tags, *names}))
+        self._place(tags=sorted({*self._tags_now(), *names}))
 
     def untag(self, *names: str) -> None:
         """Take tags away; without names, all.
@@ -62,7 +62,7 @@ class Placed:
             >>> chat.tags
             ('air',)
         """
-        self._place(tags=sorted(set(self.tags) - set(names or self.tags)))
+        self._place(tags=sorted(set(self._tags_now()).difference(names)) if names else [])
 
     def pin(self) -> None:
         """Keep the chat above the others.
@@ -109,6 +109,10 @@ class Placed:
             True
         """
         self._place(archived=False)
+
+    def _tags_now(self) -> list[str]:
+        """Those that another page or cell has given meanwhile, too."""
+        return list(self._client.run(self._client.api.chat(self.id))["tags"])
 
     def _place(self, **where: Any) -> None:
         self._take(self._client.run(self._client.api.update_chat(self.id, **where)))

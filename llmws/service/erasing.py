@@ -59,7 +59,7 @@ class Erasing:
             await self._look(self.sweep(time.time()))
             for _ in range(int(_LOOK_S / _LOOK_AWAY_S)):
                 await asyncio.sleep(_LOOK_AWAY_S)
-                await self._look(self.sweep_up())
+                await self._look(self.sweep_after())
 
     async def _look(self, sweeping: Awaitable[None]) -> None:
         try:
@@ -69,7 +69,7 @@ class Erasing:
         except Exception:
             LOG.exception("what is to go could not be erased")
 
-    async def sweep_up(self) -> None:
+    async def sweep_after(self) -> None:
         """Erase the temporary chats of those who left."""
         if (people := self._away(AWAY_S)) and (ids := await self._store.read(kept.temporary, people)):
             await self._store.write(kept.erase, ids)

@@ -39,11 +39,6 @@ class Attachment:
 Load = Callable[[str], Attachment | None]
 
 
-def without_attachments(id: str) -> None:
-    """A `Load` that has none."""
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A conversation as a tree. `nodes` stand parents first, siblings by age; `head_id` ends the branch that is shown.

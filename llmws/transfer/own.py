@@ -108,7 +108,7 @@ def convert(record: Mapping[str, Any]) -> Conversation:
             first = problem.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(step) for step in first["loc"])
             raise Unreadable(f"Its message {index} cannot be read: {where}: {first['msg']}.") from None
-        message = replace(message, parts=tuple(map(_harmless, message.parts)))
+        message = replace(message, parts=tuple(_called(_harmless(part)) for part in message.parts))
         parent = row.get("parent_id")
         at = moment(row.get("created_at"), 0.0)
         nodes.append(Node(text(row.get("id")) or str(index), parent if isinstance(parent, str) else None, message, at))
@@ -142,6 +142,15 @@ def _harmless(part: Part) -> Part:
     if isinstance(url, str) and url.startswith("data:"):
         return part
     return replace(part, data={name: value for name, value in part.data.items() if name != "url"})
+
+
+def _called(part: Part) -> Part:
+    """A call or its result with texts where every vendor wants texts: arguments may stand in a file as an object."""
+    if part.type not in ("tool_call", "tool_result"):
+        return part
+    told = {name: part.data[name] for name in ("id", "name", "arguments") if name in part.data}
+    texts = {name: value if isinstance(value, str) else _json(value) for name, value in told.items()}
+    return replace(part, data={**part.data, **texts})
 
 
 def _parameters(value: Any) -> Parameters:

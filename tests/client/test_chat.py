@@ -195,6 +195,16 @@ def test_long_conversations_and_lists_come_whole(client: Client, monkeypatch: py
     assert str(listed.updated_at.dtype).endswith("UTC]")
 
 
+def test_tags_that_another_page_gave_stay(client: Client) -> None:
+    here = client.chats.create(model="echo")
+    there = client.chats.open(here.id)
+    there.tag("blue")
+    here.tag("air")
+    assert here.tags == ("air", "blue")
+    there.untag("blue")
+    assert there.tags == ("air",)
+
+
 def test_an_empty_list_has_its_columns(client: Client) -> None:
     listed = client.chats.list()
     where, when = ["folder", "tags", "pinned", "archived"], ["created_at", "updated_at", "running"]

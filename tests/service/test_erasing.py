@@ -66,9 +66,9 @@ async def test_who_leaves_leaves_nothing_temporary_behind(store: Store) -> None:
         for owner, is_temporary in (("ada", True), ("ada", False), ("ada", True), ("eve", True))
     ]
     await store.write(generations.begin, "ada", new_id(), model="echo", provider="echo", chat_id=running.id)
-    await erasing_of(store).sweep_up()
+    await erasing_of(store).sweep_after()
     assert (await store.read(chats.get, "ada", temporary.id)).temporary
-    await erasing_of(store, "ada").sweep_up()
+    await erasing_of(store, "ada").sweep_after()
     with pytest.raises(NotFound):
         await store.read(chats.get, "ada", temporary.id)
     for owner, chat in (("ada", kept), ("ada", running), ("eve", others)):

@@ -118,6 +118,9 @@ def test_our_own_is_not_trusted() -> None:
     [chat] = json.loads("".join(own.write([a_conversation()], nothing)))["chats"]
     chat["messages"][0]["message"]["parts"][1]["data"]["url"] = "https://evil.example/p.png"
     assert "evil" not in repr(own.convert(chat))
+    call = {"type": "tool_call", "data": {"id": 7, "name": "add", "arguments": {"a": 1}}}
+    chat["messages"][2]["message"]["parts"].append(call)
+    assert own.convert(chat).nodes[2].message.parts[-1].data == {"id": "7", "name": "add", "arguments": '{"a": 1}'}
     chat["parameters"] = {"temperature": "hot", "unknown": 1}
     assert own.convert(chat).parameters.to_dict() == {}
     chat["messages"][2]["message"]["usage"] = {"input_tokens": "many"}
