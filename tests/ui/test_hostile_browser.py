@@ -1,131 +1,40 @@
-"""Hostile text in the whole chat page: lists, what was said, what vendors, functions and files say.
-
-The policy of our dashboards is switched off here, so that nothing but the pages stand in the way; that it would stop
-what comes past them is another test's business.
-"""
+"""Hostile text in the whole chat page: lists, what was said, what vendors, functions and files say."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from llmws.settings import Settings
 from tests.service.harness import Running, running_service, wait_for
 
 from . import hostile
-from .conftest import Workspace
+from .attacked import Attacked, OpenAs, open_as, tried
 
-WATCH = """
-window.fired = [];
-Object.defineProperty(window, "pwned", { set: (number) => fired.push(number) });
-window.onbeforeunload = null;
-"""
-# All that stands in our page, after everything happened to it but what its own buttons would take for a click.
-LOOK = """
-async () => {
-  const names = "script iframe frame object embed base meta link style video audio source use animate set template";
-  const forbidden = new RegExp(`^(${names.replaceAll(" ", "|")})$`, "i");
-  const own = new Set();
-  const events = ["mouseover", "mouseenter", "pointerover", "focusin", "toggle", "error", "load", "animationstart"];
-  for (const one of document.querySelectorAll(".lw *")) {
-    if (forbidden.test(one.localName)) own.add(`<${one.localName}>`);
-    for (const { name, value } of one.attributes) {
-      if (/^on/i.test(name) || name === "srcdoc" || name === "srcset") own.add(`${one.localName}@${name}`);
-      if (/^(href|src|action|formaction|poster|data|xlink:href)$/i.test(name)) {
-        const { protocol, host } = new URL(value, location.href);
-        const good = { A: /^(https?|mailto):$/, IMG: /^(data|blob|https?):$/ }[one.tagName]?.test(protocol);
-        if (!good || (one.tagName === "IMG" && protocol.startsWith("http") && host !== location.host))
-          own.add(`${one.localName}@${name}=${value.slice(0, 80)}`);
-        if (protocol === "data:" && !/^data:image\\/(png|jpeg|gif|webp);/.test(value)) own.add(value.slice(0, 80));
-      }
-      if (name === "style" && /url|expression|image-set/i.test(value)) own.add(`style=${value.slice(0, 80)}`);
-    }
-    for (const event of events) one.dispatchEvent(new Event(event));
-  }
-  for (let n = 0; n < 3; n++) await new Promise(requestAnimationFrame);
-  return [...own];
-}
-"""
+__all__ = ["open_as"]
+
 EVERYTHING = hostile.short()
-MOST = 100  # in one line of a list
-LINES = [" ".join(EVERYTHING[n : n + MOST]) for n in range(0, len(EVERYTHING), MOST)]
+# What is looked at every day.
+SOME = EVERYTHING[::4]
+
+
+def joined(texts: Sequence[str], by: str, most: int) -> list[str]:
+    return [by.join(texts[n : n + most]) for n in range(0, len(texts), most)]
+
+
+def paragraphs(texts: Sequence[str]) -> list[str]:
+    """Few at a time: a fence or a comment that is not closed takes along what follows."""
+    return joined(texts, "\n\n", 5)
 
 
 def test_there_are_enough() -> None:
     assert len(EVERYTHING) >= 2_000
-
-
-class Attacked:
-    """A page that is being attacked, and all that happens on it."""
-
-    def __init__(self, page: Page, asked: list[str]) -> None:
-        self.page = page
-        self._asked = asked
-        self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("popup", lambda popup: self.problems.append(f"a window was opened: {popup.url}"))
-        page.on("dialog", self._dismiss)
-
-    def _dismiss(self, dialog: Any) -> None:
-        self.problems.append(f"a dialog came up: {dialog.message}")
-        dialog.dismiss()
-
-    def shows(self, *texts: str) -> None:
-        """Wait until these stand there, as they were written."""
-        legible = [re.sub("[^!-~]", "", text) for text in texts]
-        told = "texts => { const all = document.body.textContent.replace(/[^!-~]/g, ''); "
-        told += "return texts.every((one) => all.includes(one)) }"
-        self.page.wait_for_function(told, arg=legible)
-
-    def check(self) -> None:
-        """That nothing happened, and nothing stands there but what may."""
-        assert self.page.evaluate(LOOK) == []
-        assert self.page.evaluate("fired") == []
-        assert self.problems == []
-        assert [url for url in self._asked if hostile.FOREIGN in url or re.search(r"/x(\?|$)", url)] == []
-
-
-OpenAs = Callable[..., Attacked]
-
-
-@pytest.fixture
-def open_as(workspace: Workspace, voila: str, new_page: Callable[..., Page], requests: list[str]) -> Iterator[OpenAs]:
-    """A page of ours in a dashboard of its own, of whose token it is, without a policy."""
-    files: list[Path] = []
-
-    def open_as(service: Running, token: str, name: str, **named: Any) -> Attacked:
-        file = workspace.notebooks / "dashboards" / f"hostile-{len(files)}.ipynb"
-        arguments = "".join(f", {key}={value!r}" for key, value in named.items())
-        client = f"llmws.connect({service.instance.url!r}, {token!r})"
-        source = f"import llmws\nfrom llmws import ui\n\nui.{name}({client}{arguments})"
-        cell: dict[str, Any] = {
-            "cell_type": "code",
-            "id": "page",
-            "metadata": {},
-            "outputs": [],
-            "execution_count": None,
-        }
-        kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-        notebook = {"cells": [{**cell, "source": source}], "metadata": {"kernelspec": kernel}}
-        file.write_text(json.dumps({**notebook, "nbformat": 4, "nbformat_minor": 5}))
-        files.append(file)
-        page = new_page(bypass_csp=True)
-        page.add_init_script(WATCH)
-        attacked = Attacked(page, requests)
-        page.goto(f"{voila}/voila/render/{file.name}")
-        expect(page.locator(".lw-page, .lw-providers").first).to_be_visible()
-        expect(page.locator(".lw-skeleton, .lw-skeleton-list")).to_have_count(0)
-        return attacked
-
-    yield open_as
-    for file in files:
-        file.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -134,25 +43,28 @@ def service(settings: Settings) -> Iterator[Running]:
         yield running
 
 
-def conversation(title: str, *messages: dict[str, Any]) -> dict[str, Any]:
+def conversation(title: str, *messages: dict[str, Any], **more: Any) -> dict[str, Any]:
     rows = []
     for number, message in enumerate(messages):
         parent = str(number - 1) if number else None
         rows.append({"id": str(number), "parent_id": parent, "created_at": 1.7e9 + number, "message": message})
     told = {"id": title, "title": title, "model": "m", "system": "\n".join(EVERYTHING)}
-    return {**told, "messages": rows, "head_id": str(len(rows) - 1)}
+    return {**told, "messages": rows, "head_id": str(len(rows) - 1), **more}
 
 
 def answer(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"role": "assistant", "parts": list(parts), "finish_reason": "stop", **more}
 
 
-def said() -> dict[str, Any]:
-    asked = {"role": "user", "parts": [{"type": "text", "text": "\n".join(EVERYTHING)}]}
-    thought = {"type": "reasoning", "text": "\n".join(EVERYTHING)}
-    # Few at a time: a fence or a comment that is not closed takes along what follows.
-    texts = [{"type": "text", "text": "\n\n".join(EVERYTHING[n : n + 5])} for n in range(0, len(EVERYTHING), 5)]
-    return conversation("Said", asked, answer(thought, *texts))
+def said(texts: Sequence[str] = EVERYTHING) -> dict[str, Any]:
+    everything = "\n".join(texts)
+    thought = {"type": "reasoning", "text": everything}
+    told = [{"type": "text", "text": text} for text in paragraphs(texts)]
+    return conversation("Said", asked(everything), answer(thought, *told), system=everything)
+
+
+def asked(text: str) -> dict[str, Any]:
+    return {"role": "user", "parts": [{"type": "text", "text": text}]}
 
 
 # As a file tells it: what stands where an element, or a text, is awaited.
@@ -160,22 +72,32 @@ ELEMENT = {
     "type": "img",
     "props": {"src": "x", "onerror": "window.pwned=1", "dangerouslySetInnerHTML": {"__html": "x"}},
 }
+# As long as a title may be that is typed.
+NAME = hostile.packed(200)[0]
+KINDS = ("tool_call", "citation", "warning", "reasoning")
+# Of a file's name a path is cut off.
+NAMES = [text for text in hostile.short(255) if not {"/", "\\"} & set(text)]
+FILES = dict(enumerate(hostile.packed(255, NAMES)))
+ADDRESSES = [*re.findall(r"\((?:<)?([^()<>]{5,})(?:>)?\)", "\n".join(EVERYTHING)), *EVERYTHING][:1_200]
 
 
 def told() -> dict[str, Any]:
     """What vendors, functions and files have a say in."""
     everything = "\n".join(EVERYTHING)
-    files = [{"type": "file", "text": "x", "data": {"name": text, "media_type": text}} for text in EVERYTHING[:600]]
+    files = [
+        {"type": "file", "text": "x", "data": {"attachment": f"f{number}", "name": name, "media_type": name}}
+        for number, name in FILES.items()
+    ]
+    attachments = {
+        f"f{number}": {"name": name, "media_type": name, "data": base64.b64encode(str(number).encode()).decode()}
+        for number, name in FILES.items()
+    }
     pictures = [
         {"type": "image", "data": {"name": text, "url": f"data:{kind},{text}", "width": text}}
         for kind, text in zip(("text/html", "image/svg+xml", "image/png;base64"), EVERYTHING, strict=False)
     ]
-    addresses = [*re.findall(r"\((?:<)?([^()<>]{5,})(?:>)?\)", "\n".join(EVERYTHING)), *EVERYTHING]
-    sources = [{"type": "citation", "data": {"url": one, "title": one}} for one in addresses[:800]]
-    call = {
-        "type": "tool_call",
-        "data": {"id": "c", "name": everything, "arguments": json.dumps({everything: everything})},
-    }
+    sources = [{"type": "citation", "data": {"url": one, "title": one}} for one in ADDRESSES]
+    call = {"type": "tool_call", "data": {"id": "c", "name": everything, "arguments": everything}}
     odd = [
         {"type": kind, "data": dict.fromkeys(("id", "name", "title", "url", "arguments"), ELEMENT)} for kind in KINDS
     ]
@@ -189,29 +111,35 @@ def told() -> dict[str, Any]:
             finish_reason="tool_calls",
         ),
         {"role": "tool", "parts": [{"type": "tool_result", "text": everything, "data": {"id": "c"}}]},
-        answer(*odd, model=everything[:200], error={"code": everything, "message": everything, "remedy": everything}),
+        answer(*odd, model=everything, error={"code": everything, "message": everything, "remedy": everything}),
+        attachments=attachments,
     )
 
 
-KINDS = ("tool_call", "citation", "warning", "reasoning")
+def as_file(*conversations: dict[str, Any]) -> bytes:
+    return json.dumps({"format": "llmws.chats", "version": 1, "chats": conversations}).encode()
 
 
-def bring(service: Running, *conversations: dict[str, Any], **headers: str) -> str:
-    """Import conversations as a file of our own; gives the import's id."""
-    chats = [*conversations, {"messages": EVERYTHING[:3], "head_id": 1, "title": LINES[0]}, EVERYTHING[:2]]
-    file = json.dumps({"format": "llmws.chats", "version": 1, "chats": chats}).encode()
-    named = " ".join(EVERYTHING[3].split())
-    made = service.http.post("/api/imports", json={"name": named, "bytes": len(file)}, headers=headers).json()["id"]
+def bring(service: Running, *conversations: dict[str, Any]) -> None:
+    """Import conversations as a file of our own."""
+    file = as_file(*conversations)
+    made = service.post("/api/imports", {"name": " ".join(EVERYTHING[3].split()), "bytes": len(file)})["id"]
     path = f"/api/imports/{made}"
     for offset in range(0, len(file), 2**20):
         piece = file[offset : offset + 2**20]
-        service.http.post(
-            f"{path}/content", params={"offset": offset}, content=piece, headers=headers
-        ).raise_for_status()
-    wait_for(lambda: service.http.get(path, headers=headers).json()["state"] == "ended", "the import")
-    counts = service.http.get(path, headers=headers).json()
-    assert (counts["imported"], counts["refused"], counts["error"]) == (len(conversations), 2, None), counts
-    return str(made)
+        service.http.post(f"{path}/content", params={"offset": offset}, content=piece).raise_for_status()
+    wait_for(lambda: service.get(path)["state"] == "ended", "the import")
+    counts = service.get(path)
+    assert (counts["imported"], counts["refused"], counts["error"]) == (len(conversations), 0, None), counts
+
+
+# Chromium takes minutes to type as much.
+PASTE = """
+(box, text) => {
+  box.value = text;
+  box.dispatchEvent(new InputEvent("input", { bubbles: true }));
+}
+"""
 
 
 def find(attacked: Attacked, title: str) -> None:
@@ -219,29 +147,124 @@ def find(attacked: Attacked, title: str) -> None:
     attacked.page.locator(".lw-entry-open", has_text=title).first.click()
 
 
-def test_the_chat_page_executes_nothing_and_loads_nothing(open_as: OpenAs, service: Running) -> None:
-    bring(service, said(), told())
-    for number, title in enumerate(LINES):
-        made = service.new_chat(title=f"Line {number} {title}")["id"]
-        service.http.patch(f"/api/chats/{made}", json={"folder": title[:100], "tags": [title[100:180], title[200:280]]})
-    attacked = open_as(service, service.instance.token, "Chat", model="echo")
-    page = attacked.page
-    page.get_by_role("searchbox").fill("Line 7")
-    attacked.shows(LINES[7])
+def menu(attacked: Attacked, item: str) -> None:
+    attacked.page.get_by_role("button", name="Conversation menu").click()
+    attacked.page.get_by_role("menuitem", name=item).click()
+
+
+@pytest.mark.parametrize("texts", [SOME, pytest.param(EVERYTHING, marks=pytest.mark.long)], ids=["some", "all"])
+def test_what_is_said_executes_nothing_and_loads_nothing(
+    open_as: OpenAs, service: Running, texts: Sequence[str]
+) -> None:
+    bring(service, said(texts))
+    for title in joined(texts, " ", 100):
+        service.new_chat(title=title)
+    attacked = open_as(service.instance.url, service.instance.token, "Chat", model="echo")
+    attacked.shows("titles", texts, ".lw-entry-title")
+    find(attacked, "Said")
+    expect(attacked.page.locator(".lw-markdown")).to_have_count(len(paragraphs(texts)))
+    tried("answers", texts)
+    attacked.shows("questions", texts, ".lw-bubble")
+    attacked.shows("reasoning", texts, ".lw-reasoning-text")
+    attacked.page.get_by_role("button", name="Parameters").click()
+    attacked.shows("system prompts", texts, ".lw-popover textarea")
     attacked.check()
+
+
+@pytest.mark.long
+def test_what_streams_in_is_found_renamed_and_shown_as_code_is_but_text(
+    open_as: OpenAs,
+    service: Running,
+) -> None:
+    text = "\n\n".join(EVERYTHING)
+    # In pieces of a few characters, as a stream may cut it.
+    pieces = [text[n : n + 40] for n in range(0, len(text), 40)]
+    service.new_chat(title="Live", parameters={"extra": {"tokens": pieces, "reasoning": text}})
+    attacked = open_as(service.instance.url, service.instance.token, "Chat", model="echo")
+    page = attacked.page
+    find(attacked, "Live")
+    page.get_by_role("textbox", name="Message").evaluate(PASTE, text)
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator(".lw-figures")).to_have_count(1)
+    tried("answers that stream in", EVERYTHING)
+    attacked.shows("questions that are sent", EVERYTHING, ".lw-bubble")
+    attacked.check()
+    menu(attacked, "Show as code")
+    expect(page.get_by_role("dialog")).to_contain_text("chat.send")
+    tried("questions as code", EVERYTHING)
+    attacked.check()
+    page.keyboard.press("Escape")
     # Found by what was said, with the words around it.
     page.get_by_role("searchbox").fill("pwned")
-    expect(page.locator(".lw-entry").first).to_be_visible()
+    expect(page.locator(".lw-entry-line mark").first).to_be_visible()
+    attacked.check()
+    menu(attacked, "Rename")
+    page.get_by_label("Title").last.fill(NAME)
+    page.keyboard.press("Enter")
+    expect(page.locator(".lw-head h2")).to_have_text(NAME)
     attacked.check()
 
-    find(attacked, "Said")
-    expect(page.locator(".lw-markdown")).to_have_count(-(-len(EVERYTHING) // 5))
-    attacked.shows(*EVERYTHING[::50])
-    page.locator(".lw-reasoning summary").first.click()
-    attacked.check()
 
-    # What vendors, functions and files have a say in: sources, calls and results, failures, names.
+@pytest.mark.long
+def test_what_vendors_functions_and_files_say_is_but_text(open_as: OpenAs, service: Running) -> None:
+    bring(service, told())
+    attacked = open_as(service.instance.url, service.instance.token, "Chat", model="echo")
     find(attacked, "Told")
-    expect(page.get_by_role("alert").first).to_be_visible()
-    expect(page.locator(".lw-citation").nth(500)).to_be_attached()
+    expect(attacked.page.get_by_role("alert").first).to_be_visible()
+    attacked.shows("titles and addresses of sources", ADDRESSES, ".lw-citation")
+    attacked.shows("warnings", EVERYTHING, ".lw-note")
+    attacked.shows("names of functions", EVERYTHING, ".lw-tool header")
+    attacked.shows("arguments of functions", EVERYTHING, ".lw-tool details:first-of-type pre")
+    attacked.shows("results of functions", EVERYTHING, ".lw-tool details:last-of-type pre")
+    attacked.shows("failures", EVERYTHING, ".lw-failure strong")
+    attacked.shows("remedies", EVERYTHING, ".lw-failure p")
+    attacked.shows("models that answered", EVERYTHING, ".lw-figures")
+    attacked.shows("names of files", NAMES, ".lw-attached .lw-chip-name")
+    attacked.check()
+
+
+@pytest.mark.long
+def test_names_of_folders_and_tags_are_but_text(open_as: OpenAs, service: Running) -> None:
+    texts = hostile.short(100)[:900]
+    names = hostile.packed(100, texts)
+    tags = {number: names[50 * number : 50 * number + 50] for number in range(len(names) // 50 + 1)}
+    bring(
+        service,
+        *(
+            conversation(f"In {number}", asked("x"), folder=name, tags=tags.get(number, []), system="")
+            for number, name in enumerate(names)
+        ),
+    )
+    attacked = open_as(service.instance.url, service.instance.token, "Chat", model="echo")
+    attacked.shows("names of folders", texts, ".lw-folder-head")
+    attacked.shows("tags", texts, ".lw-side .lw-chip")
+    attacked.check()
+    attacked.page.get_by_role("searchbox").fill("In 1")
+    expect(attacked.page.locator(".lw-entry-place").first).to_be_visible()
+    attacked.page.locator(".lw-entry").first.click(button="right")
+    attacked.page.get_by_role("menuitem", name="Move to folder").click()
+    attacked.shows("folders to choose from", texts, ".lw-entry-menu")
+    attacked.check()
+
+
+@pytest.mark.long
+def test_the_report_of_an_import_is_but_text(open_as: OpenAs, workspace: Any) -> None:
+    """With the workspace's own service: a file takes the door, and the door leads there."""
+    texts = hostile.short(200)[:900]
+    titles = hostile.packed(200, texts)
+    broken = [{"messages": EVERYTHING[:3], "head_id": 1, "title": title} for title in titles]
+    client = workspace.client()
+    attacked = open_as(client.url, client.token, "Chat")
+    page = attacked.page
+    menu(attacked, "Import")
+    sheet = page.get_by_role("dialog", name="Import")
+    file = {"name": f"{EVERYTHING[0]}.json", "mimeType": "application/json", "buffer": as_file(*broken)}
+    sheet.locator("input[type=file]").set_input_files(file)
+    expect(sheet.get_by_role("button", name=f"{len(titles)} refused")).to_have_attribute("aria-pressed", "true")
+    expect(sheet.get_by_role("row").nth(50)).to_be_attached()
+    while (more := sheet.get_by_role("button", name="More")).count():
+        shown = sheet.get_by_role("row").count()
+        more.click()
+        expect(sheet.get_by_role("row").nth(shown)).to_be_attached()
+    attacked.shows("reports of an import", texts, ".lw-import-records")
     attacked.check()

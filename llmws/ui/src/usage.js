@@ -33,9 +33,12 @@ export function nameOf(row, by) {
 export const dayOf = (value) =>
   typeof value === "number" ? new Date(value * 1000).toISOString().slice(0, 10) : String(value).slice(0, 10);
 
+/** What begins like a formula: spreadsheets look past spaces, and know wide signs (as transfer/table.py does). */
+const FORMULA = /^[ \u00a0\u3000]*[=+\-@\t\r\n＝＋－＠]/;
+
 /** A field of a file; what a spreadsheet would take for a formula is told to be a text. */
 function field(value) {
-  const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value ?? "");
+  const text = typeof value === "string" && FORMULA.test(value) ? `'${value}` : String(value ?? "");
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
