@@ -206,11 +206,14 @@ def requests() -> Iterator[list[str]]:
 @pytest.fixture
 def new_page(chromium: Browser, requests: list[str]) -> Iterator[Callable[..., Page]]:
     contexts = []
+    problems: list[str] = []
 
     def make(**options: Any) -> Page:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, "locale": "en-US", **options})
         context.set_default_timeout(LIMIT_MS)
         context.on("request", lambda request: requests.append(request.url))
+        # Our pages come as blobs; what goes wrong in the host is its own.
+        context.on("weberror", lambda told: problems.append(told.error.stack or ""))
         contexts.append(context)
         return context.new_page()
 
@@ -219,6 +222,7 @@ def new_page(chromium: Browser, requests: list[str]) -> Iterator[Callable[..., P
         for page in context.pages:
             page.goto("about:blank")  # a page that is left ends its kernel, one whose browser ends does not
         context.close()
+    assert [problem for problem in problems if "blob:" in problem] == []
 
 
 @pytest.fixture

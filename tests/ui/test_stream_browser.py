@@ -59,8 +59,8 @@ MESSAGES = 400
 
 @pytest.fixture
 def long_chat(workspace: Workspace, prepared: Callable[..., str]) -> str:
-    """The title of a long conversation, put into the store as an import would."""
-    title = prepared("A long one")
+    """The title of a long conversation, put into the store as an import would; its next answer does not end."""
+    title = prepared("A long one", delay_s=0.02, count=5000, tokens=["A line of its own.\n\n"])
     client = workspace.client()
     chat = client.loop.run(client.api.chats(query=title))["items"][0]
     said = []
@@ -73,29 +73,39 @@ def long_chat(workspace: Workspace, prepared: Callable[..., str]) -> str:
     return title
 
 
-# Scrolls to `top`, and tells how far what is read moves by itself while older messages come and are drawn.
-SCROLL = """async (top) => {
+# Scrolls by so much, and tells how far what is read then moves by itself, and whether that is the first message.
+READ = """async (by) => {
   const log = document.querySelector(".lw-log");
-  // What a frame shows is known once its observers of size were heard: after it.
-  const frame = () => new Promise((shown) => requestAnimationFrame(() => setTimeout(shown)));
-  log.scrollTop = top;
+  // What a frame shows is known once its observers of size were heard, of which the youngest is the last.
+  const frame = () => new Promise((shown) => requestAnimationFrame(() => {
+    const last = new ResizeObserver(() => shown(last.disconnect()));
+    last.observe(log);
+  }));
+  log.scrollTop += by;
   await frame();
-  const edge = log.getBoundingClientRect().top;
-  const shown = [...document.querySelectorAll(".lw-slot")].filter((slot) => slot.childElementCount);
-  const read = shown.find((slot) => slot.getBoundingClientRect().bottom > edge);
+  const { top, bottom } = log.getBoundingClientRect();
+  const seen = (slot) => {
+    const place = slot.getBoundingClientRect();
+    return slot.childElementCount && place.bottom > top + 1 && place.top < bottom;
+  };
+  let read;
+  while (!(read = [...document.querySelectorAll(".lw-slot")].find(seen))) await frame();
   const before = read.getBoundingClientRect().top;
   let moved = 0;
-  for (let count = 0; count < 20; count++) {
+  for (let count = 0; count < 12; count++) {
     await frame();
     moved = Math.max(moved, Math.abs(read.getBoundingClientRect().top - before));
   }
-  return [moved, log.scrollTop];
+  return [moved, log.scrollHeight - log.scrollTop - log.clientHeight];
 }"""
+FAR = 1_000_000
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("native", [True, False], ids=["held by the browser", "held by the page"])
-def test_a_long_conversation_is_read_backwards_without_a_jump(in_voila: Open, long_chat: str, native: bool) -> None:
+@pytest.mark.parametrize(
+    "native",
+    [pytest.param(True, id="held by the browser"), pytest.param(False, id="held by the page", marks=pytest.mark.long)],
+)
+def test_what_is_read_stays_where_it_is(in_voila: Open, long_chat: str, native: bool) -> None:
     chat = in_voila()
     page = chat.page
     if not native:
@@ -105,22 +115,37 @@ def test_a_long_conversation_is_read_backwards_without_a_jump(in_voila: Open, lo
         page.add_style_tag(content=".lw-log { overflow-anchor: none }")
     chat.open(long_chat)
     expect(page.get_by_text(f"Answer {MESSAGES // 2 - 1}.")).to_be_in_viewport()
-    slots = page.locator(".lw-slot")
+    slots, earlier = page.locator(".lw-slot"), page.locator(".lw-earlier")
     assert slots.count() < 60
     assert page.locator(".lw-answer").count() < 20
-    place = page.locator(".lw-log").evaluate("log => log.scrollTop")
-    while slots.count() < 200:
-        moved, place = page.evaluate(SCROLL, place - 700)
-        assert moved < 2
-    # With a leap to the very beginning, too, until there is nothing before; at their top browsers hold nothing.
-    while page.locator(".lw-earlier").count():
-        page.evaluate(SCROLL, 0)
-    page.evaluate(SCROLL, 0)
-    expect(page.get_by_text("Question 0", exact=True)).to_be_in_viewport()
+
+    # Backwards, while older messages come and are drawn; then by leaps to the very top, where they come above.
+    while slots.count() < 120:
+        assert page.evaluate(READ, -700)[0] < 1
+    while earlier.count():
+        assert page.evaluate(READ, -FAR)[0] < 1
+    while not page.get_by_text("Question 0", exact=True).count():
+        assert page.evaluate(READ, -FAR)[0] < 1
     assert slots.count() == MESSAGES
-    assert page.locator(".lw-slot[data-far=true]").count() > 50
+    assert page.locator(".lw-slot[data-far=true]").count() > 10
+
+    # The end is followed, until a person moves by as little as a key does, and again when they come back.
     page.get_by_role("button", name="Jump to latest").click()
     expect(page.get_by_text(f"Answer {MESSAGES // 2 - 1}.")).to_be_in_viewport()
+    chat.ask("Go on")
+    lines = chat.answers.last.locator(".lw-markdown p")
+    expect(lines.nth(40)).to_be_attached()
+    assert page.evaluate(READ, 0)[1] < 1
+    page.locator(".lw-log").press("ArrowUp")
+    expect(page.get_by_role("button", name="Jump to latest")).to_be_visible()
+    said = lines.count()
+    while lines.count() < said + 40:
+        assert page.evaluate(READ, 0)[0] < 1
+    assert page.evaluate(READ, FAR)[1] < 1
+    page.get_by_role("button", name="Stop").click()
+    # The figures come with the end.
+    expect(chat.answers.last.locator(".lw-figures")).to_have_count(1)
+    assert page.evaluate(READ, 0)[1] < 1
 
 
 def test_the_keys_do_what_their_sheet_says(in_voila: Open, long_chat: str) -> None:

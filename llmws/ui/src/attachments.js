@@ -23,14 +23,27 @@ async function drawn(file) {
   if (!bitmap) return null;
   const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
   // Moving pictures would stand still.
-  if ((scale === 1 && file.size <= HEAVY) || file.type === "image/gif") return file;
+  const fits = (scale === 1 && file.size <= HEAVY) || file.type === "image/gif";
+  const picture = fits ? file : await scaled(bitmap, scale, file.type);
+  // Its pixels are many times what the file is.
+  bitmap.close();
+  return picture;
+}
+
+async function scaled(bitmap, scale, type) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  const save = (type) => new Promise((resolve) => canvas.toBlob(resolve, type, 0.9));
-  const same = await save(file.type);
-  return same && same.size <= HEAVY ? same : save("image/jpeg");
+  const brush = canvas.getContext("2d");
+  brush.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const save = (as) => new Promise((resolve) => canvas.toBlob(resolve, as, 0.9));
+  const same = await save(type);
+  if (same && same.size <= HEAVY) return same;
+  // JPEG knows nothing that is seen through: it would be black.
+  brush.globalCompositeOperation = "destination-over";
+  brush.fillStyle = "#fff";
+  brush.fillRect(0, 0, canvas.width, canvas.height);
+  return save("image/jpeg");
 }
 
 /** POST `body`, telling how much has gone; the reply, or `{message, remedy}` thrown. */
@@ -92,11 +105,19 @@ export class Attachments {
     }));
   }
 
+  /** Nothing is written on this page any more. */
+  close() {
+    for (const item of this.items.value) this.remove(item);
+  }
+
   async #send({ key, file, name }) {
     try {
       const picture = await drawn(file);
       const body = picture ?? file;
-      if (picture) this.#change(key, { url: URL.createObjectURL(picture) });
+      const item = this.items.value.find((one) => one.key === key);
+      // It was taken away meanwhile.
+      if (!item) return;
+      if (picture && !item.url) this.#change(key, { url: URL.createObjectURL(picture) });
       if (body.size > LARGEST) throw { code: "attachment_large", size: (body.size / 2 ** 20).toFixed(1) };
       const url = `${doorUrl(await this.#path())}&name=${encodeURIComponent(name.slice(-255))}`;
       const about = await post(url, body, (share) => this.#change(key, { sent: share }));
@@ -124,6 +145,7 @@ export class Pictures {
   #ask;
   /** By id `{address, until}`; what was sent from here is shown from here. */
   #known = new Map();
+  #own = [];
   #wanted = new Map();
 
   /** `ask(ids)` gives the paths below the door, by their ids. */
@@ -132,7 +154,13 @@ export class Pictures {
   }
 
   know(id, url) {
+    this.#own.push(url);
     this.#known.set(id, { address: Promise.resolve(url), until: Number.POSITIVE_INFINITY });
+  }
+
+  /** Nothing is shown on this page any more. */
+  close() {
+    for (const url of this.#own.splice(0)) URL.revokeObjectURL(url);
   }
 
   /** Its address; null where it is gone. */

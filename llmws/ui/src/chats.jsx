@@ -82,7 +82,8 @@ function Page({ page, onLanguage }) {
     page,
     find: () => {
       drawer.value = true;
-      box.current.querySelector(".lw-side input[type=search]").focus();
+      // A drawer that is closed cannot have the focus.
+      requestAnimationFrame(() => box.current.querySelector(".lw-side input[type=search]").focus());
     },
     walk: (step) => {
       const entries = [...box.current.querySelectorAll(".lw-entry-open:not([aria-expanded])")];

@@ -3,13 +3,17 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Answer } from "./answer.jsx";
 import { Comparisons } from "./comparisons.js";
-import { Model, ParametersForm, PromptText } from "./composer.jsx";
+import { useEnd } from "./end.js";
 import { count, exactTime, money, relativeTime, seconds, speed, tokensPerSecond } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
+import { ModelOption } from "./model-option.jsx";
+import { ParametersForm } from "./parameters.jsx";
 import { Popover, walk } from "./popover.jsx";
+import { PromptText } from "./prompt.jsx";
 import { said } from "./said.js";
-import { Away, Home, Menu, mount, Toasts, useEnd } from "./shell.jsx";
+import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { t } from "./strings.js";
+import "./composer.css";
 import "./sheet.css";
 import "./compare.css";
 
@@ -229,7 +233,7 @@ function Picker({ page, onClose }) {
       {!page.models.value.length && <p class="lw-quiet">{t("model_none_hint")}</p>}
       <div class="lw-options" role="listbox" aria-label={t("add_model")}>
         {page.models.value.map((model) => (
-          <Model
+          <ModelOption
             key={model.id}
             model={model}
             chosen={page.chosen.value.includes(model.id)}

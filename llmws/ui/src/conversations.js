@@ -73,6 +73,12 @@ export class Conversations extends Attached {
     this.start();
   }
 
+  close() {
+    super.close();
+    this.attachments.close();
+    this.pictures.close();
+  }
+
   // Reading
 
   memory() {
@@ -214,7 +220,6 @@ export class Conversations extends Attached {
     return this.attempt("earlier", { id: this.open.value.id, cursor, limit }, ({ messages, next_cursor }) => {
       // Somebody else may have asked for the same.
       if (at !== place.value || cursor !== earlier.value) return;
-      this.reader.hold();
       this.rows.value = [...messages.map(newRow), ...this.rows.value];
       earlier.value = next_cursor;
     });
@@ -252,7 +257,8 @@ export class Conversations extends Attached {
       const values = { chat: id, text, key, model, attachments, ...begun };
       await this.comm.call("say", values, (told) => this.begun(place, [asked, answer], told));
     } catch (error) {
-      this.noticeAway(error);
+      // Who has gone to another place would not learn of it.
+      if (!this.noticeAway(error) && place !== this.place.value) this.fail(error);
       answer.again = () => {
         this.rows.value = this.rows.value.filter((row) => row !== asked && row !== answer);
         this.send(text, attached, key);

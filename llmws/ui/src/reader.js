@@ -2,9 +2,10 @@
  * How the messages are scrolled: the end is followed while it is in view, a person's place is held while what stands
  * above it changes, and a message is brought into view. It knows nothing of what a message says.
  */
-import { signal } from "@preact/signals";
+import { End } from "./end.js";
 
-const NEAR_END = 48;
+/** A message whose beginning is no further away than this is the one that is read. */
+const NEAR = 48;
 /** Rows within this of what is in view are there before they are scrolled to. */
 const MARGIN = "150% 0px";
 /** How deep a place is looked for below a row: its article, its parts, their blocks. */
@@ -22,11 +23,9 @@ function firstBelow(elements, edge) {
 }
 
 export class Reader {
-  /** Whether the end is out of view. */
-  behind = signal(false);
+  end = new End();
   #box;
   #rows;
-  #stuck = true;
   #held = [];
   /** Where the place was restored to, until the browser tells of that movement. */
   #restored = null;
@@ -41,18 +40,18 @@ export class Reader {
   attach(box, rows) {
     this.#box = box;
     this.#rows = rows;
+    this.end.attach(box);
     const resized = new ResizeObserver(() => this.#settle());
     resized.observe(rows);
     resized.observe(box);
     const onScroll = () => {
-      this.#measure();
+      this.end.look();
       // What moved by itself stays held where it was before; a person may have scrolled on in the same frame.
       const moved = this.#restored === null || Math.abs(box.scrollTop - this.#restored) > 1;
       this.#restored = null;
-      if (!this.#native && moved && !this.#stuck) this.hold();
-    };
-    const onWheel = (event) => {
-      if (event.deltaY < 0) this.#stuck = false;
+      if (moved && !this.end.followed) this.hold();
+      // At their very top browsers keep no place.
+      if (this.#native && box.scrollTop < 1) this.end.move(1);
     };
     const onMove = () => {
       this.#wanted = null;
@@ -60,57 +59,46 @@ export class Reader {
     const moves = ["wheel", "pointerdown", "keydown"];
     for (const move of moves) box.addEventListener(move, onMove, { passive: true });
     box.addEventListener("scroll", onScroll, { passive: true });
-    box.addEventListener("wheel", onWheel, { passive: true });
     return () => {
       resized.disconnect();
-      this.#near?.disconnect();
-      this.#near = null;
       box.removeEventListener("scroll", onScroll);
-      box.removeEventListener("wheel", onWheel);
       for (const move of moves) box.removeEventListener(move, onMove);
     };
   }
 
-  /** Tell `told` whenever `row` comes near what is in view or leaves it; gives what ends that. */
+  /** Tell `told` whether `row` is near what is in view, now and whenever that changes; gives what ends it. */
   watch(row, told) {
-    this.#near ??= new IntersectionObserver(
-      (entries) => {
-        for (const entry of entries) this.#told.get(entry.target)?.(entry);
-      },
-      { root: row.closest(".lw-log"), rootMargin: MARGIN },
-    );
+    const root = row.closest(".lw-log");
+    if (this.#near?.root !== root)
+      this.#near = new IntersectionObserver(
+        (entries) => {
+          for (const entry of entries) this.#told.get(entry.target)?.(entry.isIntersecting);
+        },
+        { root, rootMargin: MARGIN },
+      );
+    const near = this.#near;
     this.#told.set(row, told);
-    this.#near.observe(row);
-    // Where all messages go at once, the log's own effect has ended before theirs.
-    return () => this.#near?.unobserve(row);
+    near.observe(row);
+    return () => near.unobserve(row);
   }
-
-  // The end
 
   toEnd() {
-    this.#stuck = true;
     this.#wanted = null;
-    this.behind.value = false;
-    this.#box.scrollTop = this.#box.scrollHeight;
-  }
-
-  #measure() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#box;
-    this.#stuck = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    this.behind.value = !this.#stuck;
+    this.end.follow();
   }
 
   #settle() {
-    if (this.#stuck) return this.toEnd();
+    if (this.end.followed) return this.toEnd();
     if (this.#wanted?.isConnected) this.#wanted.scrollIntoView({ block: "start" });
-    else if (!this.#native) this.restore();
-    this.#measure();
+    else this.restore();
+    this.end.look();
   }
 
-  // The place
+  // The place, where the browser does not keep it
 
   /** Remember what stands at the upper edge: a row and, inside it, the block. */
   hold() {
+    if (this.#native) return;
     const edge = this.#box.getBoundingClientRect().top;
     this.#held = [];
     let found = firstBelow(this.#messages(), edge);
@@ -124,18 +112,18 @@ export class Reader {
   /** Let it stand there again. */
   restore() {
     const held = this.#held.find(({ element }) => element.isConnected);
-    if (!held || this.#stuck) return;
+    if (!held || this.end.followed) return;
     const edge = this.#box.getBoundingClientRect().top;
     const moved = held.element.getBoundingClientRect().top - edge - held.offset;
     if (Math.abs(moved) < 1) return;
-    this.#box.scrollTop += moved;
+    this.end.move(moved);
     this.#restored = this.#box.scrollTop;
   }
 
   /** Let `element`, in a row that was just drawn, stand at `top` of the window. */
   keep(element, top) {
-    this.#stuck = false;
-    this.#box.scrollTop += element.getBoundingClientRect().top - top;
+    this.end.followed = false;
+    this.end.move(element.getBoundingClientRect().top - top);
   }
 
   // Messages
@@ -152,7 +140,7 @@ export class Reader {
 
   /** The row gets the focus, so that it is read out, too. */
   #goTo(row) {
-    this.#stuck = false;
+    this.end.followed = false;
     this.#wanted = row;
     row.scrollIntoView({ block: "start" });
     row.focus({ preventScroll: true });
@@ -171,10 +159,10 @@ export class Reader {
   #place(rows, direction) {
     const focused = rows.findIndex((row) => row.contains(document.activeElement));
     if (focused >= 0) return focused;
-    if (this.#stuck) return rows.length;
+    if (this.end.followed) return rows.length;
     const edge = this.#box.getBoundingClientRect().top + 1;
     const place = rows.indexOf(firstBelow(rows, edge));
     // Back is to its own beginning first.
-    return direction < 0 && rows[place]?.getBoundingClientRect().top < edge - NEAR_END ? place + 1 : place;
+    return direction < 0 && rows[place]?.getBoundingClientRect().top < edge - NEAR ? place + 1 : place;
   }
 }

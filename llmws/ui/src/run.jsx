@@ -2,12 +2,12 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { CurvePlot } from "./curve-plot.jsx";
+import { useEnd } from "./end.js";
 import { isLive, stateOf } from "./finetunes.js";
 import { count, duration, exactTime, loss, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { copyText } from "./page.js";
 import { said } from "./said.js";
-import { useEnd } from "./shell.jsx";
 import { t } from "./strings.js";
 
 export function State({ job }) {

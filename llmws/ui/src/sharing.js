@@ -6,11 +6,9 @@
  */
 import { batch, computed, signal } from "@preact/signals";
 import { randomId } from "./page.js";
+import { newRow } from "./rows.js";
 import { t } from "./sharing-strings.js";
 
-let rows = 0;
-
-const newRow = (item) => ({ key: ++rows, id: item.id, at: item.created_at, message: signal(item.message) });
 const same = (grant) => (one) => one.kind === grant.kind && one.grantee === grant.grantee;
 
 export class Sharing {
@@ -69,7 +67,11 @@ export class Sharing {
       if (place !== this.#page.place.value) return;
       const { rows: before, earlier } = this.#read.value;
       const known = new Map(before.map((row) => [row.id, row]));
-      const shown = messages.map((item) => known.get(item.id) ?? newRow(item));
+      const shown = messages.map((item) => {
+        const row = known.get(item.id) ?? newRow(item);
+        row.message.value = item.message;
+        return row;
+      });
       const above = before.slice(0, Math.max(0, before.indexOf(shown[0])));
       const cursor = above.length ? earlier : next_cursor;
       this.#read.value = { place, chat, rows: [...above, ...shown], earlier: cursor, loading: false };
@@ -81,11 +83,12 @@ export class Sharing {
     });
   }
 
-  async showEarlier() {
+  /** Read older messages; true where that worked. */
+  showEarlier() {
     const { place, chat, earlier: cursor } = this.reading.value;
-    await this.#page.attempt("read_shared", { id: chat.id, cursor }, ({ messages, next_cursor }) => {
+    return this.#page.attempt("read_shared", { id: chat.id, cursor }, ({ messages, next_cursor }) => {
       const now = this.#read.value;
-      if (now.place !== place) return;
+      if (now.place !== place || now.earlier !== cursor) return;
       this.#read.value = { ...now, rows: [...messages.map(newRow), ...now.rows], earlier: next_cursor };
     });
   }

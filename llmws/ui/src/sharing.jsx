@@ -1,14 +1,13 @@
 /** Sharing: the dialog that gives and takes back, the list of what others share, and a conversation of theirs to read. */
 import { useSignal } from "@preact/signals";
 import { useId, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import { Answer } from "./answer.jsx";
 import { Pictures } from "./attachments.js";
-import { AttachedParts } from "./attachments.jsx";
 import { Dialog } from "./dialog.jsx";
 import { exactTime, relativeTime } from "./format.js";
 import { Icon } from "./icons.jsx";
-import { textOf } from "./messages.js";
+import { Log } from "./log.jsx";
 import { copyText } from "./page.js";
+import { Reader } from "./reader.js";
 import { said } from "./said.js";
 import { Segments, Select } from "./segments.jsx";
 import { t } from "./sharing-strings.js";
@@ -295,61 +294,33 @@ export function SharedTitle({ page }) {
   );
 }
 
-/** What was said; `page` shows what is attached, and can do nothing else. */
-function SharedRow({ row, page, last }) {
-  const message = row.message.value;
-  if (message.role === "tool") return null;
-  if (message.role !== "user") return <Answer row={row} page={{}} last={last} />;
-  return (
-    <article class="lw-asked" aria-label={t("you")}>
-      <AttachedParts message={message} page={page} />
-      {textOf(message) && (
-        <div class="lw-bubble" title={exactTime(row.at)}>
-          {textOf(message)}
-        </div>
-      )}
-    </article>
-  );
-}
-
 /** A conversation of somebody else's, in the place of one's own and of the composer. */
 export function SharedChat({ page }) {
   const { sharing } = page;
   const { chat, rows, earlier, loading } = sharing.reading.value;
-  const box = useRef();
+  // A page that shows what is attached, and can do nothing else.
   const shown = useMemo(() => {
     const pictures = new Pictures((ids) => page.comm.call("shared_pictures", { id: chat.id, ids }));
     return { pictures, fail: (error) => page.fail(error) };
   }, [chat.id]);
-  const first = rows[0]?.id;
-  const fromEnd = useRef(0);
-  // The end is what was opened for; what is loaded before it moves nothing.
-  useLayoutEffect(() => {
-    box.current.scrollTop = box.current.scrollHeight - fromEnd.current;
-    fromEnd.current = 0;
-  }, [chat.id, first]);
-  const showEarlier = () => {
-    fromEnd.current = box.current.scrollHeight - box.current.scrollTop;
-    return sharing.showEarlier();
-  };
+  const reader = useMemo(() => new Reader(), [chat.id]);
   return (
     <>
-      <div class="lw-stream">
-        <div class="lw-log" ref={box} tabIndex={0} role="log" aria-label={t("messages")} aria-busy={loading}>
-          <div class="lw-rows">
-            {earlier && (
-              <button type="button" class="lw-link" onClick={showEarlier}>
-                {t("earlier")}
-              </button>
-            )}
-            {loading && !rows.length && <div class="lw-skeleton" role="status" aria-label={t("loading")} />}
-            {!loading && !rows.length && <p class="lw-quiet">{t("shared_empty")}</p>}
-            {rows.map((row, index) => (
-              <SharedRow key={row.key} row={row} page={shown} last={index === rows.length - 1} />
-            ))}
-          </div>
-        </div>
-      </div>
+      <Log
+        key={chat.id}
+        page={shown}
+        reader={reader}
+        rows={rows}
+        earlier={earlier}
+        onEarlier={() => sharing.showEarlier()}
+        busy={loading}
+      >
+        {loading ? (
+          <div class="lw-skeleton" role="status" aria-label={t("loading")} />
+        ) : (
+          <p class="lw-quiet">{t("shared_empty")}</p>
+        )}
+      </Log>
       <div class="lw-shared-bar">
         <p class="lw-quiet">{t("continue_copy_hint", { owner: chat.owner })}</p>
         <button type="button" class="lw-primary" disabled={loading} onClick={() => sharing.copy()}>

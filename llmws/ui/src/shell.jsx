@@ -1,7 +1,6 @@
 /** What every page stands in: its root with theme and language, the menu, the banner and the notices. */
 import { effect, useSignal } from "@preact/signals";
 import { render } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
 import { home, reopenWhenGone } from "./dashboard.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { chooseLanguage, chosenLanguage, followTheme } from "./page.js";
@@ -97,32 +96,9 @@ export function Toasts({ page }) {
   );
 }
 
-/** Keep the end of what grows in `inner` in view while it is in view; `behind` says that it is not. */
-export function useEnd(near = 48, begin = true) {
-  const box = useRef();
-  const inner = useRef();
-  const stuck = useRef(begin);
-  const behind = useSignal(false);
-  const toEnd = () => {
-    stuck.current = true;
-    behind.value = false;
-    box.current.scrollTop = box.current.scrollHeight;
-  };
-  const measure = () => {
-    const { scrollTop, scrollHeight, clientHeight } = box.current;
-    stuck.current = scrollHeight - scrollTop - clientHeight < near;
-    behind.value = !stuck.current;
-  };
-  useLayoutEffect(() => {
-    const observer = new ResizeObserver(() => (stuck.current ? toEnd() : measure()));
-    observer.observe(inner.current);
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
-  const onWheel = (event) => {
-    if (event.deltaY < 0) stuck.current = false;
-  };
-  return { box, inner, behind, toEnd, on: { onScroll: measure, onWheel } };
+/** What an input method does with keys while it composes is nobody else's business; 229 is what some report. */
+function keepComposing(event) {
+  if (event.isComposing || event.keyCode === 229) event.stopPropagation();
 }
 
 /** The front-end module of a page: `State` is made from the widget's model, `Page` shows it. */
@@ -132,6 +108,7 @@ export function mount(State, Page) {
       const root = document.createElement("div");
       root.className = "lw";
       root.dataset.host = document.body.dataset.voila ? "voila" : "lab";
+      root.addEventListener("keydown", keepComposing, true);
       el.append(root);
       language.value = pickLanguage(model.get("language"), chosenLanguage());
       const { theme, close: forgetTheme } = followTheme(model);

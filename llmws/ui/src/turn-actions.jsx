@@ -1,9 +1,9 @@
 /** What can be done with a message that stands there: copied, edited, asked for again, continued, and its versions. */
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { Model } from "./composer.jsx";
 import { IconButton } from "./icons.jsx";
 import { textOf } from "./messages.js";
+import { ModelOption } from "./model-option.jsx";
 import { copyText } from "./page.js";
 import { Popover } from "./popover.jsx";
 import { t } from "./turn-strings.js";
@@ -94,7 +94,7 @@ function OtherModel({ row, page, busy }) {
         <Popover label={t("ask_other")} onClose={close}>
           <div class="lw-options" role="listbox" aria-label={t("model_pick")}>
             {page.models.value.map((model) => (
-              <Model key={model.id} model={model} chosen={model.id === row.message.value.model} onPick={onPick} />
+              <ModelOption key={model.id} model={model} chosen={model.id === row.message.value.model} onPick={onPick} />
             ))}
           </div>
         </Popover>
@@ -194,8 +194,6 @@ export function EditBox({ page }) {
     focus();
   };
   const onKeyDown = (event) => {
-    // 229 is what some input methods report while they compose.
-    if (event.isComposing || event.keyCode === 229) return event.stopPropagation();
     if (event.key === "Escape") {
       event.stopPropagation();
       cancel();
