@@ -306,6 +306,7 @@ def test_a_conversation_is_renamed_deleted_and_brought_back(dashboard: ChatPage,
     chat.page.get_by_label("Title").fill("A better title")
     chat.page.keyboard.press("Enter")
     expect(chat.title).to_have_text("A better title")
+    expect(chat.page.locator(".lw-entry-open:focus")).to_have_attribute("aria-label", "A better title")
     entry = chat.entries.filter(has_text="A better title")
     chat.act(entry, "Delete")
     expect(entry).to_have_count(0)
@@ -343,6 +344,40 @@ def test_a_chat_is_downloaded_through_the_door(chat: ChatPage) -> None:
     assert "Keep this **text**" in download.value.path().read_text()
 
 
+def test_text_is_copied_out_of_a_dialog_where_there_is_no_clipboard(dashboard: ChatPage) -> None:
+    """A page that came over plain http has no clipboard interface."""
+    page = dashboard.page
+    page.evaluate("""() => {
+        Object.defineProperty(navigator, "clipboard", { value: undefined, configurable: true });
+        document.addEventListener("copy", () => { window.copied = document.activeElement.value; });
+    }""")
+    page.get_by_role("button", name="Conversation menu").click()
+    page.get_by_role("menuitem", name="Show as code").click()
+    copy = page.get_by_role("dialog").get_by_role("button", name="Copy")
+    copy.click()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Copied")
+    assert page.evaluate("window.copied").startswith("import llmws")
+    expect(copy).to_be_focused()
+    page.keyboard.press("Escape")
+    page.evaluate("delete navigator.clipboard")
+
+
+def test_what_is_written_from_right_to_left_stands_at_the_right(
+    dashboard: ChatPage, prepared: Callable[..., str]
+) -> None:
+    title = prepared("Hebrew", tokens=["\u05e9\u05dc\u05d5\u05dd, world!\n\n`x = 1`"])
+    dashboard.open(title)
+    dashboard.ask("\u05e9\u05dc\u05d5\u05dd!")
+    dashboard.finished()
+    # How far each paragraph's words are from its right edge.
+    gaps = dashboard.page.locator(".lw-markdown p").evaluate_all("""all => all.map((one) => {
+        const words = document.createRange();
+        words.selectNodeContents(one);
+        return one.getBoundingClientRect().right - words.getBoundingClientRect().right;
+    })""")
+    assert gaps[0] < 1 < gaps[1]
+
+
 def test_parameters_and_system_prompt_are_kept(
     dashboard: ChatPage, prepared: Callable[..., str], workspace: Workspace
 ) -> None:
@@ -364,6 +399,12 @@ def test_parameters_and_system_prompt_are_kept(
     assert kept["parameters"]["max_tokens"] == 3
 
 
+def compose(element: Locator, key: str) -> None:
+    """Press a key that belongs to an input method, which is just making a word of other keys."""
+    event = f"new KeyboardEvent('keydown', {{key: '{key}', isComposing: true, bubbles: true, cancelable: true}})"
+    element.evaluate(f"element => element.dispatchEvent({event})")
+
+
 def test_keys_send_and_break_lines_but_not_while_composing(dashboard: ChatPage) -> None:
     chat = dashboard
     chat.choose("Echo")
@@ -371,9 +412,14 @@ def test_keys_send_and_break_lines_but_not_while_composing(dashboard: ChatPage) 
     chat.composer.press("Shift+Enter")
     chat.page.keyboard.type("second")
     assert chat.composer.input_value() == "first\nsecond"
-    composing = "new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, bubbles: true, cancelable: true})"
-    chat.composer.evaluate(f"element => element.dispatchEvent({composing})")
+    compose(chat.composer, "Enter")
     expect(chat.asked).to_have_count(0)
+    chat.page.get_by_role("button", name="Parameters").click()
+    prompt = chat.page.get_by_label("System prompt")
+    compose(prompt, "Escape")
+    expect(prompt).to_be_visible()
+    prompt.press("Escape")
+    expect(prompt).to_have_count(0)
     chat.composer.press("Enter")
     chat.finished()
     chat.page.keyboard.press("Control+Shift+O")
@@ -386,6 +432,8 @@ def test_keys_on_the_page_do_nothing_to_the_notebook(in_lab: Open) -> None:
     chat = in_lab()
     cells = chat.page.locator(".jp-Cell")
     before = cells.count()
+    # A page that opens takes no keys from the cells.
+    expect(chat.composer).not_to_be_focused()
     chat.page.locator(".lw-log").click()
     for key in ("a", "b", "d", "d", "x", "m", "Enter"):
         chat.page.keyboard.press(key)
@@ -400,6 +448,10 @@ def test_narrow_the_list_is_a_drawer(in_voila: Open, prepared: Callable[..., str
     chat = in_voila(viewport={"width": 390, "height": 844})
     entry = chat.entries.get_by_role("button", name=title, exact=True)
     expect(entry).not_to_be_visible()
+    chat.composer.press("Control+k")
+    expect(chat.page.get_by_role("searchbox")).to_be_focused()
+    chat.page.keyboard.press("Escape")
+    expect(chat.page.get_by_role("searchbox")).not_to_be_visible()
     chat.page.get_by_role("button", name="Show conversations").click()
     entry.click()
     expect(chat.title).to_have_text(title)
@@ -442,28 +494,6 @@ def test_the_language_follows_the_browser_and_can_be_switched(in_voila: Open) ->
     expect(refused).to_have_text(re.compile(r"^report\.pdf is a PDF document\. Copy its text"))
     chat.page.reload()
     expect(chat.ready().title).to_have_text("New conversation")
-
-
-def test_who_reads_above_is_left_there_and_led_back(dashboard: ChatPage, prepared: Callable[..., str]) -> None:
-    title = prepared("A long one", delay_s=0.02, count=250, tokens=["A line of its own.\n\n"])
-    chat = dashboard
-    chat.open(title)
-    chat.ask("Go on")
-    expect(chat.page.locator(".lw-markdown p").nth(40)).to_be_attached()
-    log = chat.page.locator(".lw-log")
-    end_distance = "element => element.scrollHeight - element.scrollTop - element.clientHeight"
-    assert log.evaluate(end_distance) < 60
-    log.hover()
-    chat.page.mouse.wheel(0, -400)
-    back = chat.page.get_by_role("button", name="Jump to latest")
-    expect(back).to_be_visible()
-    place = log.evaluate("element => element.scrollTop")
-    expect(chat.page.locator(".lw-markdown p").nth(80)).to_be_attached()
-    assert log.evaluate("element => element.scrollTop") == place
-    back.click()
-    chat.finished()
-    # The figures come with the end; the page follows within the next frames.
-    chat.page.wait_for_function(f"({end_distance})(document.querySelector('.lw-log')) < 60")
 
 
 def test_streamed_and_stored_markdown_look_the_same(dashboard: ChatPage, prepared: Callable[..., str]) -> None:

@@ -78,6 +78,7 @@ def test_conversations_are_found_and_put_in_order(in_voila: Open, workspace: Wor
     # Archived it is out of the list, and comes back; a folder's name is changed, and the folder dissolved.
     chat.act(pinned.locator(entry("Journey")), "Archive")
     expect(entry("Journey")).to_have_count(0)
+    expect(page.locator(".lw-entry-open:focus")).to_have_count(1)
     page.get_by_role("button", name="Archived").click()
     expect(entry("Journey")).to_be_visible()
     page.get_by_role("button", name="All conversations").click()

@@ -28,9 +28,14 @@ export function AsCode({ page, onClose }) {
     const { system, parameters, assistant_id: assistant = null, temporary = false } = page.settings.value;
     const chosen = { model: page.modelId.value, system, parameters, assistant, temporary };
     const values = { chat: page.open.value?.id ?? null, ...chosen };
-    page.attempt("code", values, (lines) => {
-      code.value = lines;
-    });
+    const ask = async () => {
+      const done = await page.attempt("code", values, (lines) => {
+        code.value = lines;
+      });
+      // The notice of what went wrong lies under it.
+      if (!done) onClose();
+    };
+    ask();
   }, []);
   const insert = () => {
     done.value = insertCell(box.current, code.value);

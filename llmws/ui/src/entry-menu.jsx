@@ -7,6 +7,13 @@ import { Popover } from "./popover.jsx";
 
 const LONGEST = 100;
 
+/** The focus goes to the entry after this one, or before it, since this one goes. */
+export function focusBeside(entry) {
+  const all = [...entry.closest(".lw-side-list").querySelectorAll(".lw-entry-open")];
+  const at = all.indexOf(entry.querySelector(".lw-entry-open"));
+  (all[at + 1] ?? all[at - 1])?.focus();
+}
+
 /** A menu at `entry`, above it where there is no room below; it stands outside of what scrolls. */
 function AtEntry({ entry, label, role, onClose, children }) {
   const box = useRef();
@@ -52,7 +59,7 @@ function Choice({ label, chosen, onPick }) {
 function NewName({ placeholder, onTake }) {
   const onKeyDown = (event) => {
     const name = event.currentTarget.value.trim();
-    if (event.key !== "Enter" || event.isComposing || !name) return;
+    if (event.key !== "Enter" || !name) return;
     event.preventDefault();
     event.currentTarget.value = "";
     onTake(name);
@@ -114,6 +121,11 @@ export function EntryMenu({ chat, entry, library, onClose }) {
     onClose();
     doing();
   };
+  const putAway = (doing) =>
+    act(() => {
+      focusBeside(entry);
+      doing();
+    });
   if (step.value !== "menu") {
     const Choices = step.value === "folder" ? FolderChoice : TagChoice;
     return (
@@ -135,9 +147,9 @@ export function EntryMenu({ chat, entry, library, onClose }) {
       <Item
         icon="archive"
         label={t(chat.archived ? "archive_undo" : "archive")}
-        onPick={act(() => library.archive(chat))}
+        onPick={putAway(() => library.archive(chat))}
       />
-      <Item icon="trash" label={t("delete")} hint="Del" bad onPick={act(() => library.remove(chat))} />
+      <Item icon="trash" label={t("delete")} hint="Del" bad onPick={putAway(() => library.remove(chat))} />
     </AtEntry>
   );
 }

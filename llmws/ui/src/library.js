@@ -91,8 +91,8 @@ export class Library {
 
   constructor(page) {
     this.#page = page;
-    const names = recall(localStorage, OPENED);
-    if (Array.isArray(names)) this.opened.value = new Map(names.map((name) => [name, inFolder(name)]));
+    const names = (recall(localStorage, OPENED) ?? "").split("\n").filter(Boolean);
+    this.opened.value = new Map(names.map((name) => [name, inFolder(name)]));
   }
 
   get #lists() {
@@ -110,7 +110,7 @@ export class Library {
   refresh({ items, next_cursor, folders, tags }) {
     this.outside.begin({ items: this.#there(items), next_cursor });
     this.#head({ folders, tags });
-    for (const list of this.opened.value.values()) this.#read(list);
+    for (const { name } of folders) if (this.opened.value.has(name)) this.#read(this.opened.value.get(name));
   }
 
   #head({ folders, tags }) {
@@ -174,8 +174,7 @@ export class Library {
   toggleFolder(name) {
     const opened = new Map(this.opened.value);
     if (!opened.delete(name)) opened.set(name, inFolder(name));
-    this.opened.value = opened;
-    remember(localStorage, OPENED, [...opened.keys()]);
+    this.#keepOpen(opened);
     if (opened.has(name)) this.#read(opened.get(name));
   }
 
@@ -208,9 +207,13 @@ export class Library {
   folderRenamed({ folder, to }) {
     const opened = new Map(this.opened.value);
     if (opened.delete(folder) && to) opened.set(to, inFolder(to));
-    this.opened.value = opened;
-    remember(localStorage, OPENED, [...opened.keys()]);
+    this.#keepOpen(opened);
     this.#page.pulse();
+  }
+
+  #keepOpen(opened) {
+    this.opened.value = opened;
+    remember(localStorage, OPENED, [...opened.keys()].join("\n"));
   }
 
   // Doing

@@ -170,14 +170,18 @@ export async function importText(source) {
 /** Copy text, also where there is no clipboard interface (plain http). */
 export async function copyText(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const focused = document.activeElement;
   const area = document.createElement("textarea");
   area.value = text;
   area.style.position = "fixed";
   area.style.opacity = "0";
-  document.body.append(area);
+  // While a dialog is open nothing outside of it can be selected.
+  (focused.closest("dialog") ?? document.body).append(area);
+  area.focus({ preventScroll: true });
   area.select();
   document.execCommand("copy");
   area.remove();
+  focused.focus({ preventScroll: true });
 }
 
 /** A key of this browser's or tab's storage, which private windows may refuse. */

@@ -42,7 +42,7 @@ const isWritten = (element) => element.matches("input, textarea, select, [conten
 
 /** Do what the keys say; `able` is what it takes: the page and the deeds that are not the page's. */
 export function onShortcut(event, able) {
-  if (event.isComposing || event.defaultPrevented) return;
+  if (event.defaultPrevented) return;
   // In a text of several lines the arrows go from paragraph to paragraph on a Mac.
   if (event.altKey && event.target.value?.includes("\n")) return;
   const asksForHelp = event.key === "?" && !isWritten(event.target);

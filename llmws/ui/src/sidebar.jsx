@@ -1,7 +1,7 @@
 /** The conversations at the left: found, in their folders and groups; a drawer where the page is narrow. */
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { EntryMenu, FolderMenu } from "./entry-menu.jsx";
+import { EntryMenu, FolderMenu, focusBeside } from "./entry-menu.jsx";
 import { dayGroup, exactTime, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { t } from "./library-strings.js";
@@ -17,18 +17,27 @@ const MENU_KEYS = (event) => event.key === "ContextMenu" || (event.key === "F10"
 function NameInput({ name, label, onKeep, onLeave }) {
   const input = useRef();
   const left = useRef(false);
-  useLayoutEffect(() => input.current.select(), []);
+  useLayoutEffect(() => {
+    input.current.focus();
+    input.current.select();
+  }, []);
   const end = (act) => {
     if (left.current) return;
     left.current = true;
     act();
   };
   const keep = () => end(() => onKeep(input.current.value.trim()));
+  /** Keys that end it leave the focus where it was. */
+  const goBack = () => {
+    const place = input.current.closest(".lw-entry, .lw-head");
+    requestAnimationFrame(() => place.querySelector(".lw-entry-open, [aria-haspopup=menu]")?.focus());
+  };
   const onKeyDown = (event) => {
     event.stopPropagation();
-    if (event.isComposing) return;
     if (event.key === "Enter") keep();
     else if (event.key === "Escape") end(onLeave);
+    else return;
+    goBack();
   };
   return (
     <input
@@ -39,7 +48,6 @@ function NameInput({ name, label, onKeep, onLeave }) {
       aria-label={label}
       onKeyDown={onKeyDown}
       onBlur={keep}
-      autofocus
     />
   );
 }
@@ -112,7 +120,7 @@ function Entry({ chat, page, onPick, menu }) {
   const onKeyDown = (event) => {
     if (event.key === "F2") library.startRenaming(chat);
     else if (event.key === "Delete") {
-      focusBeside(event.currentTarget);
+      focusBeside(event.currentTarget.closest(".lw-entry"));
       library.remove(chat);
     } else if (MENU_KEYS(event)) return openMenu(event);
     else return;
@@ -147,13 +155,6 @@ function Entry({ chat, page, onPick, menu }) {
       </span>
     </li>
   );
-}
-
-/** The focus goes to the entry after this one, or before it, since this one goes. */
-function focusBeside(button) {
-  const all = [...button.closest(".lw-side-list").querySelectorAll(".lw-entry-open")];
-  const at = all.indexOf(button);
-  (all[at + 1] ?? all[at - 1])?.focus();
 }
 
 function Entries({ chats, ...rest }) {
@@ -356,7 +357,9 @@ function Search({ library }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => library.search(query), after);
   };
-  const onInput = ({ currentTarget }) => seek(currentTarget.value.trim(), SEARCH_AFTER_MS);
+  const onInput = ({ currentTarget, isComposing }) =>
+    // What an input method has not made a word of yet is not looked for.
+    isComposing || seek(currentTarget.value.trim(), SEARCH_AFTER_MS);
   const clear = () => {
     input.current.value = "";
     seek("");
@@ -379,6 +382,7 @@ function Search({ library }) {
         placeholder={t("search")}
         aria-label={t("search")}
         onInput={onInput}
+        onCompositionEnd={onInput}
         onKeyDown={onKeyDown}
       />
       {library.query.value && <IconButton name="close" label={t("search_clear")} onClick={clear} />}
