@@ -33,6 +33,8 @@ _LETTER = rf"[^\W_{_UNSPACED}]"
 _RUNS = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|{_LETTER}+")
 
 _EXCERPT, _BEFORE = 180, 50
+# Characters in which an excerpt is looked for: a search shows fifty of them, and some texts are whole data sets.
+_LOOKED_AT = 200_000
 
 
 class _Folding(dict[int, str]):
@@ -129,7 +131,7 @@ def excerpt(text: str, query: Query, length: int = _EXCERPT) -> Excerpt:
         >>> found.text, [found.text[start:end] for start, end in found.ranges]
         ('The sea is blue, and the SKY is bluer.', ['blue', 'SKY', 'blue'])
     """
-    text = " ".join(_composed(text).split())
+    text = " ".join(_composed(text[:_LOOKED_AT]).split())
     marks, found = _places_of(text, query)
     start = _best(marks, length)
     start, end = _at_words(text, max(0, start - _BEFORE), length)

@@ -89,6 +89,11 @@ def test_an_excerpt_is_around_where_most_of_it_stands() -> None:
     assert marked(filler, "absent").startswith("nothing to see")
 
 
+def test_a_search_does_not_read_texts_without_end() -> None:
+    begin = excerpt("early " + "x " * 100_000 + "late", Query.of("early late"))
+    assert ([begin.text[a:b] for a, b in begin.ranges], begin.whole) == (["early"], False)
+
+
 def test_a_stretch_of_characters_that_stand_apart_is_no_whole_find() -> None:
     together, apart = excerpt("一个中国人来了", Query.of("中国人")), excerpt("中国的外国人", Query.of("中国人"))
     assert (together.whole, apart.whole) == (True, False)
