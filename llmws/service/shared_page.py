@@ -17,7 +17,7 @@ _NOTHING: dict[Language, tuple[str, str]] = {
         "This link opens nothing",
         "It may have expired, or been revoked. Ask the person who sent it to you for another one.",
     ),
-    "zh": ("此链接已失效", "它可能已过期或被撤销。请向发送给你的人索取新的链接。"),
+    "zh": ("此链接已失效", "它可能已过期或被撤销。请向发送者索取新的链接。"),
 }
 _STYLE = """
 :root { color-scheme: light dark; }

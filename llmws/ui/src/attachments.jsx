@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Dialog } from "./dialog.jsx";
-import { count } from "./format.js";
+import { count, percent } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { t } from "./input-strings.js";
 import { saveFile } from "./page.js";
@@ -41,7 +41,7 @@ function Chip({ item, attachments }) {
       {url ? <img src={url} alt="" /> : <Icon name="file" />}
       <span class="lw-file-name">{name}</span>
       <span class="lw-file-state" role={failed ? "alert" : "status"}>
-        {state === "sending" ? t("attachment_sending", { n: Math.round(100 * sent) }) : told}
+        {state === "sending" ? t("attachment_sending", { n: percent(sent) }) : told}
       </span>
       {failed && (
         <IconButton name="again" label={t("attachment_retry", { name })} onClick={() => attachments.retry(item)} />

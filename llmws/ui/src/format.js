@@ -8,20 +8,23 @@ export const count = (value) => new Intl.NumberFormat(tag()).format(value);
 /** 1,234,567 → 1.2M; 131072 → 131K */
 export const short = (value) => new Intl.NumberFormat(tag(), { notation: "compact" }).format(value);
 
+/** 0.42 → 42% */
+export const percent = (value) => new Intl.NumberFormat(tag(), { style: "percent" }).format(value);
+
 /** Seconds with a unit: 0.31 s, 4.2 s, 75 s */
 export function seconds(value) {
-  if (value < 0.005) return "< 0.01 s";
+  if (value < 0.005) return t("lasted_short", { n: count(0.01) });
   const digits = value < 1 ? 2 : value < 10 ? 1 : 0;
-  return `${new Intl.NumberFormat(tag(), { maximumFractionDigits: digits }).format(value)} s`;
+  return t("lasted_s", { n: new Intl.NumberFormat(tag(), { maximumFractionDigits: digits }).format(value) });
 }
 
 /** A span of time as one says it: 42 s, 12 min, 3 h 5 min */
 export function duration(value) {
   const whole = Math.round(value);
-  if (whole < 100) return `${count(whole)} s`;
+  if (whole < 100) return t("lasted_s", { n: count(whole) });
   const minutes = Math.round(whole / 60);
-  if (minutes < 90) return `${count(minutes)} min`;
-  return `${count(Math.floor(minutes / 60))} h ${minutes % 60} min`;
+  if (minutes < 90) return t("lasted_min", { n: count(minutes) });
+  return t("lasted_h", { h: count(Math.floor(minutes / 60)), min: minutes % 60 });
 }
 
 /** A loss: three digits that matter. */

@@ -1,6 +1,6 @@
 /** The form for a new fine-tune: data, base, recipe, start. */
 import { useId } from "preact/hooks";
-import { count } from "./format.js";
+import { count, percent as share } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { applies, helpOf, idle, labelOf } from "./recipe.js";
 import { said } from "./said.js";
@@ -241,7 +241,7 @@ function Environment({ page }) {
       <div>
         <strong>
           {t(`environment_${state}`)}
-          {installing && <span class="lw-number">{` · ${Math.round(percent)} %`}</span>}
+          {installing && <span class="lw-number">{` · ${share(percent / 100)}`}</span>}
         </strong>
         <p>{said(detail, installing ? t("environment_queue") : remedy)}</p>
         {installing && (

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { Dialog } from "./dialog.jsx";
-import { count } from "./format.js";
+import { count, percent } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { said } from "./said.js";
 import { t } from "./transfer-strings.js";
@@ -164,8 +164,7 @@ function Progress({ transfer, shown }) {
       <p id="lw-import-now">{name}</p>
       <progress aria-labelledby="lw-import-now" max="1" value={share} />
       <p class="lw-quiet" role="status">
-        {transfer.broken.value ? t("import_waiting") : Math.floor(share * 100)}
-        {!transfer.broken.value && " % "}
+        {transfer.broken.value ? t("import_waiting") : percent(Math.floor(share * 100) / 100)}{" "}
         {!sending && <Counts shown={shown} />}
       </p>
       <button type="button" class="lw-button" onClick={() => transfer.cancel()}>

@@ -13,7 +13,7 @@ const own = {
   context_of: ["{used} of {limit} tokens", "{used} / {limit} 词元"],
   context_used: ["{used|token|tokens}", "{used} 词元"],
   cost: ["Cost", "费用"],
-  cost_unpriced: ["{n|answer|answers} unpriced", "{n} 次回答未定价"],
+  cost_unpriced: ["{n|answer|answers} unpriced", "{n} 个回答无定价"],
   edit_cancel: ["Cancel", "取消"],
   edit_hint: ["Edit your message", "编辑消息"],
   edit_keeps: ["What was said stays: the arrows lead back to it.", "原内容会保留，可用箭头切换回去。"],
