@@ -111,12 +111,13 @@ def is_put_in_order(chat: ChatPage, workspace: Workspace) -> None:
     client, page, mark = workspace.client(), chat.page, uuid.uuid4().hex[:6]
     said(client, f"Tides {mark}", f"潮汐 {mark}")
     search = page.get_by_role("searchbox")
-    search.click()
+    search.fill("")
     page.keyboard.type(f"潮汐 {mark}")
-    expect(chat.entries.locator("mark")).to_have_text(["潮汐", mark])
+    expect(chat.entries.locator(".lw-entry-line mark")).to_have_text(["潮汐", mark])
     chat.entries.locator(".lw-entry-open").click()
     expect(page.locator(".lw-slot:focus")).to_contain_text("潮汐")
     search.fill("")
+    expect(chat.entries.locator(".lw-entry-line")).to_have_count(0)
     entry(chat, f"Tides {mark}").locator(".lw-entry-open").press("F2")
     page.get_by_label("Title", exact=True).fill(f"{mark} ")
     page.keyboard.type(COMMANDS)
@@ -281,6 +282,7 @@ def is_worked_by_keys(chat: ChatPage, prepared: Prepare) -> None:
     chat.ask("Show it")
     chat.finished()
     expect(page.get_by_role("button", name="Insert the code as a cell below")).to_have_count(2)
+    page.get_by_role("searchbox").fill("")
     # In the log, in a dialog and in a menu no key is a command to the notebook.
     page.locator(".lw-log").click()
     page.keyboard.type(COMMANDS)

@@ -39,7 +39,7 @@ function Chip({ item, attachments }) {
   return (
     <li class="lw-file" data-state={state} title={failed ? told : name}>
       {url ? <img src={url} alt="" /> : <Icon name="file" />}
-      <span class="lw-file-name">{name}</span>
+      {!(failed && told.includes(name)) && <span class="lw-file-name">{name}</span>}
       <span class="lw-file-state" role={failed ? "alert" : "status"}>
         {state === "sending" ? t("attachment_sending", { n: percent(sent) }) : told}
       </span>

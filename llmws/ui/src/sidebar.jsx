@@ -26,7 +26,8 @@ function NameInput({ name, label, onKeep, onLeave }) {
     left.current = true;
     act();
   };
-  const keep = () => end(() => onKeep(input.current.value.trim()));
+  // Its own element: where the list is drawn anew the input is left when it is gone.
+  const keep = ({ currentTarget }) => end(() => onKeep(currentTarget.value.trim()));
   /** Keys that end it leave the focus where it was. */
   const goBack = () => {
     const place = input.current.closest(".lw-entry, .lw-head");
@@ -34,7 +35,7 @@ function NameInput({ name, label, onKeep, onLeave }) {
   };
   const onKeyDown = (event) => {
     event.stopPropagation();
-    if (event.key === "Enter") keep();
+    if (event.key === "Enter") keep(event);
     else if (event.key === "Escape") end(onLeave);
     else return;
     goBack();
