@@ -40,7 +40,9 @@ export function reopenWhenGone() {
 
 async function isGone(kernel) {
   try {
-    const answer = await fetch(kernel, { cache: "no-store" });
+    // A hub refuses what a page asks without this token, as if nobody were signed in; a cookie alone proves too little.
+    const token = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? "";
+    const answer = await fetch(kernel, { cache: "no-store", headers: { "X-XSRFToken": decodeURIComponent(token) } });
     // 424 is the hub's: the server does not run. A 404 that is no JSON is a proxy's that starts.
     const told = answer.headers.get("Content-Type") ?? "";
     return [401, 403, 424].includes(answer.status) || (answer.status === 404 && told.includes("json"));

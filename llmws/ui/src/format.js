@@ -54,6 +54,8 @@ export const exactTime = (at) =>
 /** Epoch seconds → "3 minutes ago" */
 export function relativeTime(at, now = Date.now() / 1000) {
   const units = [
+    ["year", 31_557_600],
+    ["month", 2_629_800],
     ["day", 86400],
     ["hour", 3600],
     ["minute", 60],
