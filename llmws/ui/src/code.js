@@ -6,7 +6,6 @@ import diff from "highlight.js/lib/languages/diff";
 import go from "highlight.js/lib/languages/go";
 import ini from "highlight.js/lib/languages/ini";
 import java from "highlight.js/lib/languages/java";
-import javascript from "highlight.js/lib/languages/javascript";
 import json from "highlight.js/lib/languages/json";
 import markdown from "highlight.js/lib/languages/markdown";
 import python from "highlight.js/lib/languages/python";
@@ -20,10 +19,12 @@ import { cellOf, insertCell } from "./insert-cell.js";
 import { copyText } from "./page.js";
 import { t } from "./strings.js";
 
-const languages = { bash, cpp, diff, go, ini, java, javascript, json, markdown, python, r, rust, sql };
+const languages = { bash, cpp, diff, go, ini, java, json, markdown, python, r, rust, sql };
 for (const [name, language] of Object.entries({ ...languages, typescript, xml, yaml }))
   hljs.registerLanguage(name, language);
 hljs.registerAliases(["c", "h"], { languageName: "cpp" });
+// The one holds the other whole.
+hljs.registerAliases(["javascript", "js", "jsx", "mjs", "cjs"], { languageName: "typescript" });
 
 /** Code longer than this is coloured once it is complete, not while it grows, */
 export const LIVE_COLOUR = 3_000;
