@@ -135,6 +135,13 @@ def read(path: Path) -> frozenset[str]:
 
 
 @cache
+def samples() -> tuple[str, ...]:
+    """What is said of the datasets that come along."""
+    known = json.loads(text_of(ROOT / "datasets" / "dataset_info.json"))
+    return tuple(entry["description"] for entry in known.values())
+
+
+@cache
 def translated() -> dict[Skeleton, str]:
     return {skeleton(english): english for name in PYTHON_SAYS for english in catalogues()[name].sentences}
 
@@ -152,8 +159,13 @@ def test_what_python_says_is_said_in_chinese_with_the_same_holes(path: Path) -> 
     assert sorted(said for said in read(path) if not is_translated(said)) == []
 
 
+def test_the_samples_are_described_in_chinese() -> None:
+    assert samples()
+    assert [said for said in samples() if not is_translated(said)] == []
+
+
 def test_no_translation_is_left_over() -> None:
-    said = {skeleton(each) for path in shown() for each in read(path)}
+    said = {skeleton(each) for path in shown() for each in read(path)} | set(map(skeleton, samples()))
     strings = "\n".join(
         each.value.lower()
         for path in shown()

@@ -63,7 +63,7 @@ function Dataset({ dataset, page }) {
       />
       <strong>{dataset.name}</strong>
       <small>{about.filter(Boolean).join(" · ")}</small>
-      <span class="lw-pick-text">{dataset.description}</span>
+      <span class="lw-pick-text">{said(dataset.description)}</span>
       {dataset.problem && <span class="lw-bad">{said(dataset.problem.message, dataset.problem.remedy)}</span>}
       {dataset.manner && Object.keys(dataset.manner).length > 0 && (
         <span class="lw-tags">

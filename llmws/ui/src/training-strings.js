@@ -131,6 +131,8 @@ export const ofTraining = [
   ["Write the value itself.", "请直接填写值。"],
 
   // Datasets
+  ["Short answers about kitchen, garden, household and music, in a sailor's manner.", "关于厨房、园艺、家务和音乐的简短回答，带有水手的口吻。"],
+  ["A shop's customer service in formal Chinese, some conversations of two turns.", "商店客服的正式中文回答，部分为两轮对话。"],
   ["There is no dataset {name}.", "没有数据集 {name}。"],
   ["The entry {name} of dataset_info.json is not an object.", "dataset_info.json 中的条目 {name} 不是对象。"],
   ["Write {\"file_name\": \"…\"}.", "请写成 {\"file_name\": \"…\"}。"],
