@@ -281,7 +281,7 @@ def test_the_smallest_file_comes_along(service: Running) -> None:
     note = Attachment("pic1", "note.txt", "text/plain", b"x")
     saved = "".join(own.write([a_conversation()], lambda _: note)).encode()
     data, body = picture_of(service, bring(service, saved, 1 << 20))
-    assert (data["name"], body) == ("moon.png", b"x")
+    assert (data["name"], body) == ("note.txt", b"x")
 
 
 def test_our_own_pictures_come_along(service: Running, tmp_path: Path) -> None:
