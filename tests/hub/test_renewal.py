@@ -86,9 +86,14 @@ def composer(page: Page) -> Any:
     return page.get_by_role("textbox", name="Message")
 
 
-def say(page: Page, text: str) -> None:
+def ask(page: Page, text: str) -> None:
     composer(page).fill(text)
+    expect(page.get_by_role("button", name="Send")).to_be_enabled(timeout=LIMIT_MS)
     composer(page).press("Enter")
+
+
+def say(page: Page, text: str) -> None:
+    ask(page, text)
     expect(page.locator(".lw-answer").last).to_contain_text(text, timeout=LIMIT_MS)
 
 
@@ -135,9 +140,19 @@ def test_open_pages_go_on_while_what_their_browser_holds_would_have_ended(
     assert all(ends < time.time() for _, ends in tokens(hub, "rolf"))
     assert idle.ask("GET", "/user/rolf/api/kernels").status_code == 403
 
+    # All ways to the kernels break off while people ask. They are found again with what the browsers hold.
+    proxy = hub.part("configurable-http-proxy")
+    assert proxy is not None
+    proxy.kill()
+    for _, page in opened.values():
+        ask(page, "In the dark")
+    wait_for(lambda: hub.part("configurable-http-proxy") not in (None, proxy))
+
     for name, (context, page) in opened.items():
+        expect(page.locator(".lw-answer").last).to_contain_text("In the dark", timeout=LIMIT_MS)
         say(page, "After the night")
-        expect(page.locator(".lw-answer")).to_have_count(2)
+        expect(page.locator(".lw-asked")).to_contain_text(["Before the night", "In the dark", "After the night"])
+        expect(page.locator(".lw-answer")).to_have_count(3)
         # What the browser holds still opens the server, without a way over the hub.
         path = f"/user/{name}/{'lab' if name == 'rita' else ''}"
         assert context.request.get(f"{hub.url}{path}", max_redirects=0).status == 200

@@ -1,4 +1,4 @@
-"""The browser's half of the comm, with nobody behind it: what it asks again, and what it believes."""
+"""The browser's half of the comm, with nobody behind it: what it asks again, what it believes, how it finds back."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from .test_bundle import UI, node
 
-# What a page sees of its widget; `hear` is a message from the kernel. No time passes.
+# What a page sees of its widget; `hear` is a message from the kernel, `later` what shall happen after so many ms.
 WIDGET = """
-const sent = [];
+const sent = [], later = new Map(), widget_manager = {};
 let hear;
-globalThis.setTimeout = () => 0;
+globalThis.setTimeout = (happens, ms) => later.set(ms, happens);
 const model = {
-  get: () => "", off() {}, send: (asked) => sent.push(asked),
+  widget_manager, get: () => "", off() {}, send: (asked) => sent.push(asked),
   on: (_, listen) => { hear = listen; },
 };
 const tell = (told) => console.log(JSON.stringify(told));
@@ -23,6 +23,21 @@ COMM = """
 import { connect } from "./page.js";
 let gaps = 0;
 const comm = connect(model, { gap: () => gaps++ });
+"""
+KERNEL = """
+import { reach } from "./kernel.js";
+const asked = [];
+let now = 0, up = false, reconnected = 0;
+performance.now = () => now;
+globalThis.document = { cookie: "_xsrf=a%7Cb" };
+globalThis.fetch = async (url, { headers }) => {
+  asked.push([String(url), headers["X-XSRFToken"]]);
+  return { ok: up };
+};
+const kernel = widget_manager.kernel = {
+  id: "k", connectionStatus: "connecting", isDisposed: false, serverSettings: { baseUrl: "http://hub/user/rita/" },
+  reconnect() { reconnected++; this.connectionStatus = "connected"; return Promise.reject(new Error("disconnected")); },
+};
 """
 CHAT = """
 globalThis.document = { addEventListener() {} };
@@ -97,3 +112,38 @@ def test_a_snapshot_is_not_taken_back_by_what_was_said_when_its_answer_began() -
         """,
     )
     assert told == {"rows": ["q", "a"], "running": False, "next": "show"}
+
+
+def test_who_waits_has_the_kernel_connected_again_once_the_server_answers() -> None:
+    told = played(
+        COMM,
+        KERNEL,
+        """
+        comm.call("say");
+        await later.get(2000)();
+        await reach(kernel);
+        const down = { asked: asked.length, reconnected };
+        up = true;
+        now += 3000;
+        // Two pages of one notebook.
+        await Promise.all([reach(kernel), reach(kernel)]);
+        tell({ down, first: asked[0], asked: asked.length, reconnected });
+        """,
+    )
+    first = ["http://hub/user/rita/api/kernels/k", "a|b"]
+    assert told == {"down": {"asked": 1, "reconnected": 0}, "first": first, "asked": 2, "reconnected": 1}
+
+
+def test_a_kernel_that_is_heard_or_gone_is_left_alone() -> None:
+    told = played(
+        KERNEL,
+        """
+        up = true;
+        await reach(undefined);
+        await reach({ ...kernel, connectionStatus: "connected" });
+        await reach({ ...kernel, isDisposed: true });
+        await reach({ id: "of another program" });
+        tell({ asked, reconnected });
+        """,
+    )
+    assert told == {"asked": [], "reconnected": 0}

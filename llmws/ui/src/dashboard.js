@@ -2,6 +2,7 @@
  * A page that is a dashboard, and not a cell among others: the way back to the other dashboards, and what becomes of it
  * where its kernel ended meanwhile, with its server or with the sign-in.
  */
+import { askFor } from "./kernel.js";
 import { recall, remember } from "./page.js";
 
 const EVERY_MS = 15_000;
@@ -40,9 +41,7 @@ export function reopenWhenGone() {
 
 async function isGone(kernel) {
   try {
-    // A hub refuses what a page asks without this token, as if nobody were signed in; a cookie alone proves too little.
-    const token = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? "";
-    const answer = await fetch(kernel, { cache: "no-store", headers: { "X-XSRFToken": decodeURIComponent(token) } });
+    const answer = await askFor(kernel);
     // 424 is the hub's: the server does not run. A 404 that is no JSON is a proxy's that starts.
     const told = answer.headers.get("Content-Type") ?? "";
     return [401, 403, 424].includes(answer.status) || (answer.status === 404 && told.includes("json"));

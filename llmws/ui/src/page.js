@@ -7,6 +7,7 @@
  * then repeats what it said at first, which more may have followed on: the page is told to ask for a snapshot then, too.
  */
 import { signal } from "@preact/signals";
+import { reach } from "./kernel.js";
 
 const SLOW_MS = 2_000;
 const SILENCE_MS = 10_000;
@@ -82,7 +83,11 @@ export function connect(model, handlers) {
       const silence = setTimeout(() => {
         silent.value = true;
       }, SILENCE_MS);
-      const timers = [silence, setTimeout(() => handlers.slow?.(intent), SLOW_MS)];
+      const slow = setTimeout(() => {
+        reach(model.widget_manager?.kernel);
+        handlers.slow?.(intent);
+      }, SLOW_MS);
+      const timers = [silence, slow];
       const content = { intent, view, request, values };
       pending.set(request, { resolve, reject, apply, timers, content, sent: performance.now() });
       model.send(content);
