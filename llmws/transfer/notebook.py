@@ -18,6 +18,9 @@ from .rendering import render
 
 # What IPython takes away from lines of a cell, in literals too: prompts that were copied along, and mere spaces.
 _TAKEN_AWAY = re.compile(r"^\s*(?:>>>|\.{3}|In ?\[|Out ?\[)|^[ \t]+$", re.MULTILINE)
+_MARKUP = re.compile(r"([`*_\[\]<>&#!|~])|([$\\])")
+# A tag as the sanitiser writes it, or what begins a formula.
+_TEX = re.compile(r"""(<(?:[^">]|"[^"]*")*>)|([$\\]+)""")
 _FIGURES = ("model", "usage", "timing", "cost", "currency", "finish_reason")
 _HEAD = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -58,7 +61,7 @@ def _cells(conversation: Conversation) -> Iterator[dict[str, Any]]:
     if others := conversation.others():
         note += f" Messages of other branches ({others}) are not replayed."
     # A title is no markup: neither an image of elsewhere, nor a link, nor a formula.
-    plain = re.sub(r"([\\`*_\[\]<>&#!|~$])", r"\\\1", title)
+    plain = _MARKUP.sub(lambda sign: f"\\{sign[1]}" if sign[1] else f"<span>&#{ord(sign[2])};</span>", title)
     yield {"cell_type": "markdown", "source": _lines(f"# {plain}\n\n{note}")}
     yield _code(_beginning(conversation), [])
     for question, answers in _turns(conversation):
@@ -110,8 +113,18 @@ def _code(source: str, outputs: list[dict[str, Any]]) -> dict[str, Any]:
 def _output(answer: Message) -> dict[str, Any]:
     told = answer.to_dict()
     figures = {name: told[name] for name in _FIGURES if name in told}
-    data = {"text/html": _lines(render(answer.text)), "text/plain": _lines(answer.text)}
+    data = {"text/html": _lines(_untypeset(render(answer.text))), "text/plain": _lines(answer.text)}
     return {"output_type": "display_data", "data": data, "metadata": {"llmws": figures}}
+
+
+def _untypeset(html: str) -> str:
+    """`html` in which JupyterLab finds no formula: its typesetter makes links of `\\href`, also to scripts.
+
+    Example:
+        >>> _untypeset('<a href="https://a.example/$">$5</a>')
+        '<a href="https://a.example/$"><span>$</span>5</a>'
+    """
+    return _TEX.sub(lambda found: found[1] or f"<span>{found[2]}</span>", html)
 
 
 def _lines(text: str) -> list[str]:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -49,7 +50,8 @@ async (roots) => {
     for (const { name, value } of attributesOf.call(one)) {
       if (name === "srcdoc" || name === "srcset") found.add(`${one.localName}@${name}`);
       if (/^(href|src|action|formaction|poster|data|xlink:href)$/i.test(name)) {
-        const { protocol, host } = new URL(value, location.href);
+        // What is no address leads nowhere.
+        const { protocol, host } = URL.parse(value, location.href) ?? { protocol: "https:", host: location.host };
         const good = { A: /^(https?|mailto):$/, IMG: /^(data|blob|https?):$/ }[one.tagName]?.test(protocol);
         if (!good || (one.tagName === "IMG" && protocol.startsWith("http") && host !== location.host))
           found.add(`${one.localName}@${name}=${value.slice(0, 80)}`);
@@ -97,6 +99,9 @@ class Attacked:
         page.on("dialog", self._dismiss)
 
     def _dismiss(self, dialog: Any) -> None:
+        if dialog.type == "beforeunload":  # a notebook's own
+            dialog.accept()
+            return
         self.problems.append(f"a dialog came up: {dialog.message}")
         dialog.dismiss()
 
@@ -141,7 +146,8 @@ def seed(settings: Settings, put: Callable[[Connection], None]) -> None:
     """Write to the store before a service has it."""
     settings.data.mkdir(parents=True, exist_ok=True)
     store = Store.open(settings.database_url)
-    asyncio.run(store.write(put))
+    with ThreadPoolExecutor(1) as thread:  # playwright has a loop in this one
+        thread.submit(asyncio.run, store.write(put)).result()
     store.close()
 
 
