@@ -283,6 +283,7 @@ def is_worked_by_keys(chat: ChatPage, prepared: Prepare) -> None:
     chat.finished()
     expect(page.get_by_role("button", name="Insert the code as a cell below")).to_have_count(2)
     page.get_by_role("searchbox").fill("")
+    expect(chat.entries.locator("mark")).to_have_count(0)
     # In the log, in a dialog and in a menu no key is a command to the notebook.
     page.locator(".lw-log").click()
     page.keyboard.type(COMMANDS)
