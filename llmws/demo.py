@@ -158,7 +158,8 @@ def demo(steps: int = STEPS, file: Path | None = None) -> int:
     """
     report = Report(file)
     try:
-        return 0 if _Demo(connect(), report, steps).run().passed else 1
+        with contextlib.closing(connect()) as client:
+            return 0 if _Demo(client, report, steps).run().passed else 1
     except BaseException as problem:
         told = problem if isinstance(problem, Error) else Error(f"It was broken off ({type(problem).__name__}).")
         report.told["error"] = told.to_dict()

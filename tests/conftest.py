@@ -23,6 +23,7 @@ class LeftTheMachine(AssertionError):
 HUB = Path(__file__).parent / "hub"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What `--dist loadgroup` keeps in one process: a file, which shares servers, and all that share the one hub."""
     for item in items:

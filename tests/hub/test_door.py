@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import threading
@@ -110,7 +112,10 @@ def _port_of(folder: Path, process: subprocess.Popen[bytes]) -> int:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for info in folder.glob("runtime/jpserver-*.json"):
-            return int(json.loads(info.read_text())["port"])
+            port = int(json.loads(info.read_text())["port"])
+            # It is told before anybody listens.
+            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                return port
         assert process.poll() is None, (folder / "log").read_text()
         time.sleep(0.05)
     raise AssertionError((folder / "log").read_text())

@@ -77,6 +77,7 @@ class FakeApi:
             now = time.time()
             settings = (parameters or Parameters()).to_dict()
             told = {"id": chat_id, "title": title or "", "model": model, "system": system or "", "parameters": settings}
+            told |= {"assistant_id": assistant, "temporary": bool(temporary)}
             self._chats[chat_id] = {**told, "created_at": now, "updated_at": now, "running": None}
             self._messages[chat_id] = []
         return self._told(chat_id)
