@@ -88,7 +88,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, streams: dict[str, bytes])
             for name, wire in WIRES.items()
         )
         (data / "providers.toml").write_text("".join(rows))
-        settings = Settings(data=data / "llmws", embedded=False, providers=data / "providers.toml", port=0)
+        settings = Settings(data=data / "llmws", embedded=False, providers=data / "providers.toml", title_model="none")
         try:
             with running_service(settings) as service:
                 yield service

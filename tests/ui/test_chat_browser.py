@@ -83,7 +83,7 @@ def in_lab(open_notebook: Callable[..., Page]) -> Open:
     return lambda **options: ChatPage(open_notebook("lab", "chat", **options)).ready()
 
 
-@pytest.fixture(params=["lab", "voila"])
+@pytest.fixture(params=[pytest.param("lab", marks=pytest.mark.long), "voila"])
 def chat(request: pytest.FixtureRequest) -> ChatPage:
     """The page, fresh, in one host and in the other."""
     return request.getfixturevalue(f"in_{request.param}")()
@@ -298,6 +298,7 @@ def test_reasoning_is_open_while_it_lasts_and_folds_with_its_duration(
     expect(panel.locator(".lw-reasoning-text")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_conversation_is_renamed_deleted_and_brought_back(dashboard: ChatPage, prepared: Callable[..., str]) -> None:
     title = prepared("A first title")
     chat = dashboard

@@ -111,6 +111,7 @@ def test_one_is_stopped_and_then_all(open_page: Open, begun: Callable[[str], Any
     expect(compare.running()).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_page_that_is_reloaded_finds_its_answers_again(open_page: Open, begun: Callable[[str], Any]) -> None:
     begun("To be reloaded")
     compare = open_page("voila")

@@ -86,6 +86,7 @@ def test_a_run_is_started_watched_stopped_and_resumed(open_page: Open) -> None:
     expect(tune.state).to_have_text("Stopped")
 
 
+@pytest.mark.long
 def test_a_page_that_is_reloaded_finds_the_run_again(open_page: Open) -> None:
     tune = open_page("voila")
     tune.start(MANY)

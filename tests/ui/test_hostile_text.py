@@ -201,6 +201,7 @@ def batches(size: int = BATCH) -> Iterator[tuple[int, list[str]]]:
         yield first, list(texts[first : first + size])
 
 
+@pytest.mark.long
 def test_the_attacks_are_real(stage: Stage) -> None:
     """On a page without a renderer they do what they say, and it is seen."""
     for first, texts in batches():

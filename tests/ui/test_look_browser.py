@@ -24,7 +24,7 @@ from .conftest import LIMIT_MS, ROOT, Workspace, elsewhere
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SERIOUS = {"serious", "critical"}
 WIDTHS = {"wide": 1280, "narrow": 390}
-PAGES = ("chat", "compare", "finetune", "providers")
+PAGES = ("chat", *(pytest.param(name, marks=pytest.mark.long) for name in ("compare", "finetune", "providers")))
 ANSWER = (
     "Tides *rise* and **fall**.\n\n## Why\n\n1. The Moon\n2. The Sun\n\n"
     "| Body | Share |\n| --- | ---: |\n| Moon | 69 % |\n\n"

@@ -12,6 +12,8 @@ import pytest
 from .conftest import ROOT, Workspace
 
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+# The dashboards' one cell is the notebooks' first, and browsers open it in other tests.
+RUN = [pytest.param(path, marks=pytest.mark.long) if "dashboards" in path.parts else path for path in NOTEBOOKS]
 
 
 def run(path: Path, workspace: Workspace, *options: str) -> None:
@@ -21,7 +23,7 @@ def run(path: Path, workspace: Workspace, *options: str) -> None:
     assert " passed" in done.stdout
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", RUN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_notebook_runs(path: Path, workspace: Workspace) -> None:
     run(workspace.notebooks / path.relative_to(ROOT / "notebooks"), workspace)
 

@@ -125,6 +125,7 @@ def test_a_provider_is_added_tested_and_asked(open_page: Open, vendor: VendorSer
     expect(page.card("Workshop")).to_contain_text("Reachable")
 
 
+@pytest.mark.long
 def test_a_key_leaves_no_trace(open_page: Open, vendor: VendorServer, workspace: Workspace) -> None:
     page = open_page("lab")
     page.add(vendor, RIGHT)
@@ -231,6 +232,7 @@ ui.Providers(client)
 """
 
 
+@pytest.mark.long
 def test_an_administrator_shares_a_provider(
     open_notebook: Callable[..., Page], vendor: VendorServer, workspace: Workspace
 ) -> None:
