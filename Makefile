@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # Tests wait about as long as they compute, so that one more than there are cores keeps these busy.
-WORKERS = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4 --dist loadgroup
+WORKERS = -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 4
 .PHONY: help run demo hub train-env test test-all bench lint format build lock docs clean
 
 help: ## what can be made

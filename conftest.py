@@ -1,7 +1,27 @@
-"""What `pytest --doctest-modules` leaves out: examples that need a service run in `tests/client/test_examples.py`."""
+"""What holds for all tests: which of them run in one process, and which examples are no tests."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+# Their examples need a service, and run in `tests/client/test_examples.py`.
 collect_ignore = [
     f"llmws/client/{name}.py"
     for name in ("assistants", "chats", "client", "jobs", "library", "providers", "sharing", "turns")
 ]
 collect_ignore += [f"llmws/ui/{name}.py" for name in ("chats", "compare", "finetune", "providers")]
+
+
+class ByServers(LoadFileScheduling):
+    """A file in one process, which shares servers, and all that share the one hub."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        hub = "tests/hub/"
+        return hub if nodeid.startswith(hub) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServers:
+    return ByServers(config, log)

@@ -20,17 +20,6 @@ class LeftTheMachine(AssertionError):
     """A test spoke to an address that is not loopback."""
 
 
-HUB = Path(__file__).parent / "hub"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What `--dist loadgroup` keeps in one process: a file, which shares servers, and all that share the one hub."""
-    for item in items:
-        place = HUB if HUB in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(place.name))
-
-
 @pytest.fixture(autouse=True)
 def stay_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection that does not go to loopback or a Unix socket."""
