@@ -127,7 +127,7 @@ def _figures(message: Message, words: dict[str, str]) -> str:
     told = [message.model] if message.model else []
     if message.usage is not None:
         about = "~" if message.usage.source == "estimate" else ""
-        told.append(words["tokens"].format(f"{about}{message.usage.input_tokens + message.usage.output_tokens:,}"))
+        told.append(words["tokens"].format(f"{about}{message.usage.output_tokens:,}"))
     if message.timing is not None and message.timing.first_token_s is not None:
         told.append(words["first"].format(f"{message.timing.first_token_s:.2f}"))
     if (speed := message.tokens_per_s) is not None:
