@@ -128,7 +128,7 @@ def bring(service: Running, *conversations: dict[str, Any]) -> None:
     for offset in range(0, len(file), 2**20):
         piece = file[offset : offset + 2**20]
         service.http.post(f"{path}/content", params={"offset": offset}, content=piece).raise_for_status()
-    wait_for(lambda: service.get(path)["state"] == "ended", "the import")
+    wait_for(lambda: service.get(path)["state"] == "ended", "the import", limit_s=300)
     counts = service.get(path)
     assert (counts["imported"], counts["refused"], counts["error"]) == (len(conversations), 0, None), counts
 
@@ -219,7 +219,7 @@ def test_what_vendors_functions_and_files_say_is_but_text(open_as: OpenAs, servi
     attacked.shows("failures", EVERYTHING, ".lw-failure strong")
     attacked.shows("remedies", EVERYTHING, ".lw-failure p")
     attacked.shows("models that answered", EVERYTHING, ".lw-figures")
-    attacked.shows("names of files", NAMES, ".lw-attached .lw-chip-name")
+    attacked.shows("names of files", NAMES, ".lw-attached .lw-file-name")
     attacked.check()
 
 
@@ -237,7 +237,7 @@ def test_names_of_folders_and_tags_are_but_text(open_as: OpenAs, service: Runnin
     )
     attacked = open_as(service.instance.url, service.instance.token, "Chat", model="echo")
     attacked.shows("names of folders", texts, ".lw-folder-head")
-    attacked.shows("tags", texts, ".lw-side .lw-chip")
+    attacked.shows("tags", texts, ".lw-side .lw-label")
     attacked.check()
     attacked.page.get_by_role("searchbox").fill("In 1")
     expect(attacked.page.locator(".lw-entry-place").first).to_be_visible()
