@@ -226,18 +226,18 @@ def test_a_path_cannot_talk_its_way_past_the_service_s_door(scene: Scene, attemp
 
 
 def test_a_ticket_is_for_one_person_one_action_and_one_thing(scene: Scene, attempts: Attempts) -> None:
-    chat, wire = scene.things["chat"], Wire(scene.hub.port)
-    good = f"{SERVICE}/door/chats/{chat}/download?ticket={scene.ticket}&format=json"
+    chat, wire, ticket = scene.things["chat"], Wire(scene.hub.port), scene.ticket()
+    good = f"{SERVICE}/door/chats/{chat}/download?ticket={ticket}&format=json"
     assert scene.shows_secrets(wire.ask("GET", good).body, ["rita"]) == ["rita"]
-    payload, *rest = scene.ticket.split(".")
+    payload, *rest = ticket.split(".")
     forged = {
         "no ticket": "",
         "empty": "ticket=",
         "unsigned": f"ticket={payload}",
-        "signature cut": f"ticket={scene.ticket[:-1]}",
+        "signature cut": f"ticket={ticket[:-1]}",
         "signature of another": f"ticket={payload}.{rest[0]}.{'A' * len(rest[-1])}",
         "no signature": f"ticket={payload}.{rest[0]}.",
-        "twice, bad last": f"ticket={scene.ticket}&ticket=x",
+        "twice, bad last": f"ticket={ticket}&ticket=x",
         "a token": f"ticket={scene.tokens['rita']}",
         "JSON": 'ticket=["rita","download","chats/' + chat + '"]',
         "none alg": "ticket=eyJhbGciOiJub25lIn0.WyJyaXRhIl0.",
@@ -250,7 +250,7 @@ def test_a_ticket_is_for_one_person_one_action_and_one_thing(scene: Scene, attem
     elsewhere = (f"/door/chats/{other}/download", f"/api/chats/{chat}", f"/api/chats/{chat}/messages", "/api/chats")
     elsewhere += (f"/door/chats/{chat}/../{other}/download", f"/door/chats/{chat}%2f..%2f{other}/download")
     for path, method in itertools.product(elsewhere, ("GET", "POST", "DELETE")):
-        answer = wire.ask(method, f"{SERVICE}{path}?ticket={scene.ticket}&format=json")
+        answer = wire.ask(method, f"{SERVICE}{path}?ticket={ticket}&format=json")
         attempts.add(f"{method} {path}", answer.status < 400 and answer.status)
     # And nobody gets one for what is another's, whatever the name of it.
     things = (
