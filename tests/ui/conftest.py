@@ -151,10 +151,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 def real_trainer(workspace: Workspace) -> Iterator[None]:
     """LLaMA-Factory in the stand-in's place; `make train-env` installs it."""
     names = ("LLMWS_TRAINING_COMMAND", "LLMWS_TRAINING_ENVIRONMENT")
+    # What the stand-in takes for weights of the base is nothing to train.
+    weights = workspace.data / "models"
     stand_in = {name: workspace.environment.pop(name) for name in names}
+    shutil.rmtree(weights, ignore_errors=True)
     workspace.restart_service()
     yield
     workspace.environment.update(stand_in)
+    shutil.rmtree(weights, ignore_errors=True)
     workspace.restart_service()
 
 
