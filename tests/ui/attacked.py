@@ -135,7 +135,8 @@ def notebook(source: str, title: str) -> str:
 
 
 def press_all(button: Locator, rows: Locator) -> None:
-    """Have all rows shown."""
+    """Have all rows shown, of a list that is longer than what is shown at first."""
+    expect(button).to_be_attached()
     while button.count():
         shown = rows.count()
         button.click()

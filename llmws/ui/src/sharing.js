@@ -12,7 +12,8 @@ import { t } from "./sharing-strings.js";
 const same = (grant) => (one) => one.kind === grant.kind && one.grantee === grant.grantee;
 
 export class Sharing {
-  me = signal({ name: "", groups: [], hub: false, links: false });
+  /** `hub` is null as long as nobody knows. */
+  me = signal({ name: "", groups: [], hub: null, links: false });
   chats = signal([]);
   more = signal(null);
   /** What the dialog is about: `{noun, id, title, grants, links}`, of which some are `gone` and can come back; or null. */
@@ -116,8 +117,9 @@ export class Sharing {
   /** Open the dialog for `thing`, one of `noun`. */
   async open(noun, thing) {
     const about = { noun, id: thing.id, title: thing.name || thing.title || t("untitled"), grants: [], links: [] };
-    this.dialog.value = { ...about, loading: this.me.value.hub };
-    if (!this.me.value.hub) return;
+    const alone = this.me.value.hub === false;
+    this.dialog.value = { ...about, loading: !alone };
+    if (alone) return;
     await this.#ask("sharing", { noun, id: thing.id }, (told) => this.#now({ ...told, loading: false }));
   }
 

@@ -207,9 +207,9 @@ export function ShareDialog({ page }) {
   const title = t("share_title", { title: about.title });
   return (
     <Dialog title={title} onClose={() => sharing.close()}>
-      {!sharing.me.value.hub && <Alone />}
+      {sharing.me.value.hub === false && <Alone />}
       {about.loading && <div class="lw-skeleton-list" role="status" aria-label={t("loading")} />}
-      {sharing.me.value.hub && !about.loading && (
+      {sharing.me.value.hub !== false && !about.loading && (
         <>
           <section class="lw-share-part">
             <h3>{t("share_people")}</h3>
