@@ -101,10 +101,10 @@ class Part:
 
     `type` is ``text``, ``reasoning``, ``tool_call``, ``tool_result``, ``citation``, ``image``, ``file`` or
     ``warning``; `data` holds what is not text: of a tool call ``id``, ``name`` and ``arguments``, of a tool's result
-    the call's ``id``, of reasoning its ``signature``, ``redacted`` or ``encrypted`` form with the ``wire`` that made it
-    (see the module), of an image its ``url``, or as of a file the id of the ``attachment`` that it is, of a citation
-    ``url`` and ``title``; of any part that was asked on Anthropic's wire its ``cache_control``, which no other wire has
-    a word for.
+    what `tool_result` says, of reasoning its ``signature``, ``redacted`` or ``encrypted`` form with the ``wire`` that
+    made it (see the module), of an image its ``url``, or as of a file the id of the ``attachment`` that it is, of a
+    citation ``url`` and ``title``; of any part that was asked on Anthropic's wire its ``cache_control``, which no other
+    wire has a word for.
     """
 
     type: str
@@ -122,6 +122,17 @@ class Part:
         named = self.data.get("attachment") if self.type in ("image", "file") else None
         # A request or a file may say anything.
         return named if named and isinstance(named, str) else None
+
+    @classmethod
+    def tool_result(cls, id: str, text: str, *, error: bool = False, denied: bool = False) -> Part:
+        """What came of the call `id`, as text, or why nothing did; a call that a person denied is an error, too.
+
+        Example:
+            >>> Part.tool_result("c1", "Not allowed.", denied=True).data
+            {'id': 'c1', 'is_error': True, 'denied': True}
+        """
+        said = {"is_error": error or denied, "denied": denied}
+        return cls("tool_result", text, {"id": id, **{name: True for name, is_so in said.items() if is_so}})
 
     def to_dict(self) -> dict[str, Any]:
         return _compact(self)

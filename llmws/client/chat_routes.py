@@ -103,7 +103,7 @@ class ChatRoutes:
         Args:
             text: what is said, or its parts, where pictures and files are named by their ids; None for results.
             tools: the functions that the model may call.
-            tool_results: what came of the calls that the last answer made, each ``{"id", "text", "error"}``.
+            tool_results: what came of the calls that the last answer made, each ``{"id", "text", "error", "denied"}``.
         """
         body = said({"model": model, "parameters": parameters, "replaces": replaces, "tool_results": tool_results})
         if text is not None:

@@ -48,19 +48,20 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a call: what the function returned, as text, or why it did not.
+    """What came of a call: what the function returned, as text, or why it did not; `denied` is an `error`, too.
 
     Example:
         >>> Result("c1", "3").to_dict()
-        {'id': 'c1', 'text': '3', 'error': False}
+        {'id': 'c1', 'text': '3', 'error': False, 'denied': False}
     """
 
     id: str
     text: str
     error: bool = False
+    denied: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        return {"id": self.id, "text": self.text, "error": self.error}
+        return {"id": self.id, "text": self.text, "error": self.error, "denied": self.denied}
 
 
 Approve = Callable[[ToolCall], bool]
@@ -83,7 +84,7 @@ class Toolbox:
         >>> box.tools[0].parameters["properties"]["a"]
         {'title': 'A', 'type': 'integer'}
         >>> box.run(Part("tool_call", data={"id": "c1", "name": "add", "arguments": '{"a": 2}'}))
-        Result(id='c1', text='3', error=False)
+        Result(id='c1', text='3', error=False, denied=False)
         >>> box.run(Part("tool_call", data={"id": "c1", "name": "add", "arguments": '{"a": "two"}'})).text
         'a: Input should be a valid integer, unable to parse string as an integer'
     """
@@ -159,10 +160,10 @@ def denied(call: Part) -> Result:
     """What a model is told of a call that a person did not allow.
 
     Example:
-        >>> denied(Part("tool_call", data={"id": "c1"})).error
+        >>> denied(Part("tool_call", data={"id": "c1"})).denied
         True
     """
-    return Result(str(call.data.get("id", "")), _DENIED, error=True)
+    return Result(str(call.data.get("id", "")), _DENIED, error=True, denied=True)
 
 
 def left(call: Part) -> Result:
@@ -182,10 +183,8 @@ def results_message(results: Sequence[Result]) -> Message:
         >>> results_message([Result("c1", "3")]).role
         'tool'
     """
-    data = ({"id": one.id, "is_error": True} if one.error else {"id": one.id} for one in results)
-    return Message(
-        "tool", tuple(Part("tool_result", one.text, about) for one, about in zip(results, data, strict=True))
-    )
+    told = (Part.tool_result(one.id, one.text, error=one.error, denied=one.denied) for one in results)
+    return Message("tool", tuple(told))
 
 
 class Run:

@@ -26,7 +26,7 @@ from .tickets import Ticketed
 # What of a part's data may be seen, by its type; of others nothing.
 _SHOWN = {
     "tool_call": ("id", "name", "arguments"),
-    "tool_result": ("id", "name", "error"),
+    "tool_result": ("id", "name", "is_error", "denied"),
     "citation": ("url", "title"),
     "image": ("attachment", "name", "media_type", "width", "height", "url"),
     "file": ("attachment", "name", "media_type"),

@@ -38,11 +38,12 @@ class GivenTool:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class GivenResult:
-    """What came of a call: what the function returned, or why it did not."""
+    """What came of a call: what the function returned, or why it did not; a person may have `denied` it."""
 
     id: Name
     text: Annotated[Text, Field(max_length=200_000)]
     error: bool = False
+    denied: bool = False
 
 
 GivenTools = Annotated[tuple[GivenTool, ...], Field(max_length=128)]
@@ -56,7 +57,8 @@ def result_message(results: Iterable[GivenResult]) -> Message:
         >>> result_message([GivenResult(id="c1", text="3")]).parts[0].data
         {'id': 'c1'}
     """
-    return Message("tool", tuple(_result(one.id, one.text, error=one.error) for one in results))
+    told = (Part.tool_result(one.id, one.text, error=one.error, denied=one.denied) for one in results)
+    return Message("tool", tuple(told))
 
 
 def check_results(path: Sequence[Message]) -> None:
@@ -134,8 +136,4 @@ def _id(part: Part) -> str:
 
 
 def _without_result(call: Part) -> Part:
-    return _result(_id(call), _NO_RESULT, error=True)
-
-
-def _result(id: str, text: str, *, error: bool) -> Part:
-    return Part("tool_result", text, {"id": id, "is_error": True} if error else {"id": id})
+    return Part.tool_result(_id(call), _NO_RESULT, error=True)

@@ -176,7 +176,7 @@ class Tools:
         result = decided[call.data["id"]]
         if result is None:
             return {"state": "running"}
-        return {"state": "done", "text": result.text[:_SHOWN], "error": result.error}
+        return {"state": "done", "text": result.text[:_SHOWN], "error": result.error, "denied": result.denied}
 
     def _tell_calls(self, chat: str, message: str, answer: Message) -> None:
         self.tell("calls", None, chat=chat, message=message, states=self._states(message, calls_of(answer)))

@@ -253,6 +253,7 @@ def test_what_only_the_owner_or_a_provider_has_a_use_for_stays_behind() -> None:
             Part("reasoning", "", {"encrypted": "e"}),
             Part("text", "Yes.", {"cache_control": "c"}),
             Part("tool_call", data={"id": "1", "name": "look", "arguments": "{}", "signature": "s"}),
+            Part.tool_result("1", "Not allowed.", denied=True),
             Part("image", data={"attachment": "a", "name": "moon.png", "path": "/home"}),
             Part("unheard-of", "?", {"key": "k"}),
         ),
@@ -265,6 +266,7 @@ def test_what_only_the_owner_or_a_provider_has_a_use_for_stays_behind() -> None:
         {},
         {},
         {"id": "1", "name": "look", "arguments": "{}"},
+        {"id": "1", "is_error": True, "denied": True},
         {"attachment": "a", "name": "moon.png"},
         {},
     ]

@@ -32,6 +32,7 @@ def call(service: Running, chat: str, text: str = "Add.", **said: Any) -> Messag
 
 
 RESULTS = [{"id": "call_0", "text": "3"}, {"id": "call_1", "text": "No.", "error": True}]
+DENIED = [RESULTS[0], {"id": "call_1", "text": "No.", "denied": True}]
 
 
 def test_an_answer_that_calls_waits_for_the_results(service: Running) -> None:
@@ -50,6 +51,14 @@ def test_an_answer_that_calls_waits_for_the_results(service: Running) -> None:
         {"type": "tool_result", "text": "No.", "data": {"id": "call_1", "is_error": True}},
     ]
     error(service.http.post(path, json={"tool_results": RESULTS}), 409)
+
+
+def test_what_a_person_denied_is_kept_as_that(service: Running) -> None:
+    chat = service.new_chat()["id"]
+    call(service, chat)
+    call(service, chat, tool_results=DENIED)
+    told = service.get(f"/api/chats/{chat}/messages")["items"][2]["message"]["parts"]
+    assert [part["data"] for part in told] == [{"id": "call_0"}, {"id": "call_1", "is_error": True, "denied": True}]
 
 
 def test_nobody_answers_what_no_model_asked(service: Running) -> None:

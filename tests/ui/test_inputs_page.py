@@ -135,7 +135,8 @@ def test_nothing_runs_before_it_is_allowed_and_the_model_is_told(
     assert "did not allow" in results(vendor)[0]
     assert results(vendor)[1] == "7"
     states = browser.of("calls")[-1]["states"]
-    assert states[second["id"]] == {"state": "done", "text": "7", "error": False}
+    assert states[first["id"]]["denied"] is True
+    assert states[second["id"]] == {"state": "done", "text": "7", "error": False, "denied": False}
 
 
 def test_a_message_that_the_model_did_not_ask_for_runs_nothing(
