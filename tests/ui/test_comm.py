@@ -102,6 +102,7 @@ def test_a_snapshot_is_not_taken_back_by_what_was_said_when_its_answer_began() -
         CHAT,
         """
         page.send("Hi");
+        await null;
         const said = sent.at(-1);
         const question = { id: "q", message: { role: "user" } };
         const answer = { id: "a", generation_id: "g", message: { role: "assistant" } };

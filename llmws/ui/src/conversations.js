@@ -7,6 +7,7 @@ import { batch, computed, signal } from "@preact/signals";
 import { Assistants } from "./assistants.js";
 import { Attached } from "./attached.js";
 import { Attachments, Pictures } from "./attachments.js";
+import { Changes } from "./changes.js";
 import { t } from "./chat-strings.js";
 import { findNotebook } from "./insert-cell.js";
 import { Library } from "./library.js";
@@ -29,6 +30,7 @@ export class Conversations extends Attached {
   sharing = new Sharing(this);
   transfer = new Transfer(this);
   turns = new Turns(this);
+  changes = new Changes(this);
   attachments = new Attachments(this);
   pictures = new Pictures((ids) => this.comm.call("pictures", { ids }));
   tools = new ToolCalls(this);
@@ -244,6 +246,7 @@ export class Conversations extends Attached {
   async send(text, attached = [], key = randomId()) {
     const place = this.place.value;
     const { id = null } = this.open.value ?? {};
+    const drafted = this.draft.value;
     const { parameters, system, assistant_id: assistant = null, temporary = false } = this.settings.value;
     const model = this.modelId.value;
     const parts = text ? [...attached, { type: "text", text }] : attached;
@@ -255,7 +258,10 @@ export class Conversations extends Attached {
       const begun = id ? {} : { parameters, system: system || (assistant && ""), assistant, temporary };
       const attachments = attached.map(({ type, data }) => ({ type, id: data.attachment }));
       const values = { chat: id, text, key, model, attachments, ...begun };
+      await this.changes.kept;
       await this.comm.call("say", values, (told) => this.begun(place, [asked, answer], told));
+      // What was set before there was a conversation.
+      if (!id && place === this.place.value && drafted !== this.draft.value) this.#keep(this.draft.value);
     } catch (error) {
       // Who has gone to another place would not learn of it.
       if (!this.noticeAway(error) && place !== this.place.value) this.fail(error);
@@ -324,13 +330,11 @@ export class Conversations extends Attached {
   change(values) {
     const chat = this.open.value;
     if (!chat) this.draft.value = { ...this.draft.value, ...values };
-    else this.changeChat(chat, values);
+    else this.changes.make(chat, "change", values);
   }
 
-  async changeChat(chat, values) {
-    this.know({ ...chat, ...values });
-    const done = await this.attempt("change", { id: chat.id, ...values }, (changed) => this.know(changed));
-    if (!done) this.know(chat);
+  #keep({ model, parameters, system }) {
+    this.change({ model, parameters, system });
   }
 
   // What comes in
@@ -367,8 +371,9 @@ export class Conversations extends Attached {
   }
 
   /** Take in what is known of a chat now. */
-  know(chat) {
-    if (this.library.isGone(chat.id)) return;
+  know(heard) {
+    if (this.library.isGone(heard.id)) return;
+    const chat = this.changes.over(heard);
     this.turns.know(chat);
     if (this.open.value?.id === chat.id) this.open.value = chat;
     if (!chat.temporary) this.library.know(chat);

@@ -227,14 +227,12 @@ export class Library {
 
   rename(chat, title) {
     this.renaming.value = null;
-    if (title && title !== chat.title) this.#page.changeChat(chat, { title });
+    if (title && title !== chat.title) this.#page.changes.make(chat, "change", { title });
   }
 
   /** Keep `chat` elsewhere: `folder`, `tags`, `pinned`, `archived`. */
   async place(chat, where, undone = null) {
-    this.#page.know({ ...chat, ...where });
-    const done = await this.#page.attempt("place", { id: chat.id, ...where }, (placed) => this.#page.know(placed));
-    if (!done) return this.#page.know(chat);
+    if (!(await this.#page.changes.make(chat, "place", where))) return;
     this.#readHeadings();
     if (undone) this.#page.toast({ text: undone, action: t("undo"), act: () => this.place(chat, this.#whereOf(chat)) });
   }

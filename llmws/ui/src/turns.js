@@ -69,6 +69,7 @@ export class Turns {
     const asked = { chat: page.open.value.id, message: row.id, key: randomId(), ...values };
     page.rows.value = [...before.slice(0, before.indexOf(row) + kept), ...fresh];
     this.asked.value++;
+    await page.changes.kept;
     const done = await page.attempt(intent, asked, (begun) => page.begun(place, fresh, begun));
     if (!done && place === page.place.value) page.rows.value = before;
     return done;
