@@ -156,8 +156,10 @@ def _card(file: Path, folder: Path, language: str) -> Card | None:
         if file.stat().st_size > _LARGEST:
             raise ValueError("it is larger than a dashboard should be")
         told = json.loads(file.read_text(encoding="utf-8"))["metadata"].get("llmws", {})
+        if not isinstance(told, dict):
+            raise ValueError("what its metadata say under llmws is no object")
         changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-    except (OSError, ValueError, KeyError, AttributeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         LOG.warning("the dashboard %s cannot be shown: %s", file, problem)
         return None
 

@@ -38,6 +38,8 @@ def folder(tmp_path: Path) -> Path:
     write(tmp_path / ".ipynb_checkpoints" / "sales-checkpoint.ipynb", {})
     (tmp_path / "sales.png").write_bytes(b"png")
     (tmp_path / "broken.ipynb").write_text("{")
+    (tmp_path / "list.ipynb").write_text("[]")
+    write(tmp_path / "told.ipynb", {"llmws": "Sales"})
     (tmp_path / "secret.txt").write_text("secret")
     return tmp_path
 
@@ -65,7 +67,7 @@ def test_the_dashboards_that_come_along_have_cards_in_both_languages() -> None:
 def test_what_business_users_may_not_do_is_on_no_card(folder: Path) -> None:
     write(folder / "training.ipynb", {"llmws": {"scope": "train"}})
     assert "training.ipynb" not in [card.path for card in landing.cards(folder)]
-    assert {"broken.ipynb", "training.ipynb"} <= set(landing.without_card(folder))
+    assert {"broken.ipynb", "list.ipynb", "told.ipynb", "training.ipynb"} <= set(landing.without_card(folder))
     assert landing.without_card(DASHBOARDS) == ["finetune.ipynb"]
 
 

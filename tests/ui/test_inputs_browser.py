@@ -115,6 +115,7 @@ def test_pictures_and_files_go_along(dashboard: Callable[..., ChatPage], vendor:
     expect(chips).to_have_count(2)
     expect(chips.nth(1)).to_contain_text("report.pdf is a PDF document. Copy its text into a .txt file")
     expect(send).to_be_disabled()
+    expect(page.get_by_role("button", name="Try report.pdf again")).to_have_count(0)
     page.get_by_role("button", name="Remove report.pdf").click()
 
     # A picture of 3000 pixels, pasted while the way there is broken, goes at the second try, and smaller.
@@ -197,7 +198,15 @@ def test_a_function_runs_when_a_person_lets_it(
     expect(page.locator(".lw-answer", has_text="Yes.")).to_have_count(3)
     assert completions(vendor)[-1][-1]["content"] == "The person stopped this call."
 
+    vendor.rounds = [[("drift", "{}")]]
+    chat.ask("再漂流")
+    cards.nth(4).get_by_role("button", name="拒绝").click()
+    expect(page.locator(".lw-answer", has_text="Yes.")).to_have_count(4)
+
     page.reload()
     chat.ready()
-    expect(cards).to_have_count(4)
+    expect(cards).to_have_count(5)
+    # What the model is told of it, in English, is no news to who denied it.
+    expect(cards.nth(4).get_by_role("status")).to_have_text("已拒绝")
+    expect(cards.nth(4)).not_to_contain_text("did not allow")
     expect(page.locator(".lw-tool[data-state=waiting]")).to_have_count(0)

@@ -15,6 +15,8 @@ const HEAVY = 4 * 2 ** 20;
 /** A ticket lives for ten minutes. */
 const TICKET_MS = 9 * 60_000;
 const GATHER_MS = 20;
+/** What is said of a file that is too large or of no use to a model: by this page, and by the service. */
+const REFUSED = new Set(["attachment_large", "attachment_refused", "invalid_request"]);
 
 /** The picture that `file` is, no larger than a model looks at; null where it is none that a browser can draw. */
 async function drawn(file) {
@@ -53,12 +55,14 @@ function post(url, body, progress) {
     request.open("POST", url);
     request.responseType = "json";
     request.upload.onprogress = ({ loaded, total }) => progress(loaded / total);
-    request.onload = () =>
-      request.status === 201 ? resolve(request.response) : reject(request.response?.error ?? { retryable: true });
-    request.onerror = request.ontimeout = () => reject({ retryable: true });
+    request.onload = () => (request.status === 201 ? resolve(request.response) : reject(request.response?.error ?? {}));
+    request.onerror = request.ontimeout = () => reject({});
     request.send(body);
   });
 }
+
+/** Whether the same file may go at another try: not where it was refused for what it is. */
+export const mayGo = ({ code }) => !REFUSED.has(code);
 
 /** What is attached to the message that is being written. */
 export class Attachments {

@@ -1,6 +1,7 @@
 /** Pictures and files as they are seen: chips above what is being written, thumbnails and chips in what was said. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { mayGo } from "./attachments.js";
 import { Dialog } from "./dialog.jsx";
 import { count, percent } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
@@ -43,7 +44,7 @@ function Chip({ item, attachments }) {
       <span class="lw-file-state" role={failed ? "alert" : "status"}>
         {state === "sending" ? t("attachment_sending", { n: percent(sent) }) : told}
       </span>
-      {failed && (
+      {failed && mayGo(item.error) && (
         <IconButton name="again" label={t("attachment_retry", { name })} onClick={() => attachments.retry(item)} />
       )}
       <IconButton name="close" label={t("attachment_remove", { name })} onClick={() => attachments.remove(item)} />

@@ -66,10 +66,12 @@ export class Conversations extends Attached {
       branched: ({ id }) => id === this.open.value?.id && this.again(),
       calls: (message) => this.tools.know(message),
     });
-    // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed.
-    this.#memory = `llmws.chat:${location.pathname}`;
     this.wanted = model.get("model");
-    this.assistants = new Assistants(this, model.get("assistant"));
+    const assistant = model.get("assistant");
+    // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed. Of
+    // the chats that one page opens with several models, each has its own.
+    this.#memory = `llmws.chat:${[location.pathname, this.wanted, assistant].join(" ")}`;
+    this.assistants = new Assistants(this, assistant);
     typesetWith(() => this.comm.call("typesetter"));
     findNotebook(model);
     this.start();

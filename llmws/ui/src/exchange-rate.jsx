@@ -1,14 +1,16 @@
 /** What a dollar is in yuan: without it costs of one currency do not count against limits in the other. */
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Field } from "./field.jsx";
 import { IconButton } from "./icons.jsx";
 import { t } from "./provider-strings.js";
 
-const today = () => new Date().toISOString().slice(0, 10);
+/** The person's own day, as a field for dates takes it: that of UTC may be tomorrow's. */
+const today = () => new Intl.DateTimeFormat("sv").format();
 
 function RateForm({ yuan, page, onClose }) {
   const form = useRef();
+  useLayoutEffect(() => form.current.querySelector("input").focus(), []);
   const onSubmit = async (event) => {
     event.preventDefault();
     const data = new FormData(form.current);
@@ -25,7 +27,6 @@ function RateForm({ yuan, page, onClose }) {
         label={t("rate_yuan")}
         name="rate"
         required
-        autofocus
         inputMode="decimal"
         pattern="[0-9]{1,4}([.][0-9]{1,8})?"
         title={t("amount_money")}

@@ -172,9 +172,16 @@ export async function importText(source) {
   }
 }
 
-/** Copy text, also where there is no clipboard interface (plain http). */
+/** Copy text, also where there is no clipboard interface (plain http), or none for this frame. */
 export async function copyText(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  try {
+    return await navigator.clipboard.writeText(text);
+  } catch {
+    copySelected(text);
+  }
+}
+
+function copySelected(text) {
   const focused = document.activeElement;
   const area = document.createElement("textarea");
   area.value = text;

@@ -138,6 +138,8 @@ export class Providers extends Attached {
   }
 
   beat({ providers, spend, limits }) {
+    // All that a message which was missed may have told is in it.
+    this.comm.follow();
     this.providers.value = providers;
     this.spend.value = new Map(spend.map((row) => [row.provider, row]));
     this.limits.value = limits;

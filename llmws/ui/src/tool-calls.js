@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { t } from "./input-strings.js";
 
 export class ToolCalls {
-  /** By the id of the message, then of the call: `{state, text, error, known}`. */
+  /** By the id of the message, then of the call: `{state, text, error, denied, known}`. */
   states = signal({});
   #page;
 
@@ -21,7 +21,10 @@ export class ToolCalls {
     const rows = this.#page.rows.value;
     const next = rows[rows.indexOf(row) + 1]?.message.value;
     const result = next?.role === "tool" && next.parts?.find((part) => part.data?.id === call.id);
-    if (result) return { state: "done", text: result.text ?? "", error: Boolean(result.data.is_error) };
+    if (result) {
+      const { is_error: error = false, denied = false } = result.data;
+      return { state: "done", text: result.text ?? "", error, denied };
+    }
     const waits = last && row.message.value.finish_reason === "tool_calls";
     if (!waits) return { state: row.message.value.finish_reason ? "unrun" : "written" };
     return this.states.value[row.id]?.[call.id] ?? { state: "waiting", known: true };

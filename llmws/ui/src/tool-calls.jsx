@@ -5,6 +5,7 @@ import { t } from "./input-strings.js";
 import "./tool-calls.css";
 
 const LABELS = {
+  denied: "tool_denied",
   done: "tool_finished",
   failed: "tool_failed",
   running: "tool_running",
@@ -73,8 +74,10 @@ function Stop({ row, call, page }) {
 export function ToolCall({ part, row, page, last }) {
   const call = part.data ?? {};
   if (!page.tools) return <p class="lw-quiet">{t("tool", { name: call.name ?? "" })}</p>;
-  const { state, text, error, known } = page.tools.state(row, call, last);
-  const label = state === "done" && error ? "failed" : state;
+  const { state, text, error, denied, known } = page.tools.state(row, call, last);
+  // What a model is told of a call that was denied is no news to who denied it.
+  const ran = state === "done" && !denied;
+  const label = denied ? "denied" : ran && error ? "failed" : state;
   const waits = state === "waiting";
   const given = pretty(call.arguments ?? "");
   return (
@@ -97,7 +100,7 @@ export function ToolCall({ part, row, page, last }) {
       </details>
       {waits && <Decision row={row} call={call} known={known} page={page} />}
       {state === "running" && <Stop row={row} call={call} page={page} />}
-      {state === "done" && (
+      {ran && (
         <details open={error}>
           <summary>
             {t("tool_result")}

@@ -94,11 +94,15 @@ export class Transfer {
 
   /** Show the conversations that ended so. */
   async report(outcome, cursor = null) {
-    if (!cursor) this.records.value = [];
+    if (!cursor) {
+      this.records.value = [];
+      this.more.value = null;
+    }
     this.outcome.value = outcome;
     const { id } = this.shown.value;
     await this.#page.attempt("import_records", { id, outcome, cursor }, ({ items, next_cursor }) => {
-      if (outcome !== this.outcome.value) return;
+      // Another outcome is looked at by now, or the same was asked for twice.
+      if (outcome !== this.outcome.value || cursor !== this.more.value) return;
       this.records.value = [...(cursor ? this.records.value : []), ...items];
       this.more.value = next_cursor;
     });
