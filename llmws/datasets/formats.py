@@ -100,7 +100,7 @@ class Entry:
                 f"The dataset {name!r} does not lie here but on a hub.", remedy="Download it, and name its file."
             )
         file_name = value.get("file_name")
-        if not isinstance(file_name, str) or not file_name:
+        if not isinstance(file_name, str) or not _can_be_named(file_name):
             raise DatasetError(f"The dataset {name!r} names no file.", remedy=f"Give it a 'file_name' in {INFO}.")
         path = PurePosixPath(file_name)
         if path.is_absolute() or ".." in path.parts:
@@ -114,8 +114,21 @@ class Entry:
                 remedy=f"Use one of {', '.join(get_args(Formatting))}.",
             )
         about = {key: item for key, item in value.items() if key not in _KNOWN}
-        columns, tags = dict(value.get("columns", {})), dict(value.get("tags", {}))
+        columns, tags = (_texts(name, noun, value.get(noun, {})) for noun in ("columns", "tags"))
         return cls(name, file_name, formatting, bool(value.get("ranking", False)), columns, tags, about)
+
+
+def _can_be_named(file: str) -> bool:
+    """Whether a file system can have such a name: neither an empty one, nor a NUL or half a character in it."""
+    return bool(file) and "\0" not in file and not any("\ud800" <= letter <= "\udfff" for letter in file)
+
+
+def _texts(name: str, noun: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not all(isinstance(one, str) for one in value.values()):
+        raise DatasetError(
+            f"The {noun!r} of the dataset {name!r} are not an object of texts.", remedy="Mend it in a text editor."
+        )
+    return dict(value)
 
 
 def detect(path: Path, name: str | None = None, about: Mapping[str, Any] | None = None) -> Entry:
@@ -150,6 +163,11 @@ def detect(path: Path, name: str | None = None, about: Mapping[str, Any] | None 
 
 def read_info(folder: Path) -> dict[str, Entry]:
     """The datasets of a folder by name, in the order of its `dataset_info.json`."""
+    return {name: Entry.from_info(name, value) for name, value in entries(folder).items()}
+
+
+def entries(folder: Path) -> Mapping[str, Any]:
+    """What `dataset_info.json` says of each dataset, as it stands there: one that is wrong hides no other."""
     path = folder / INFO
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
@@ -159,12 +177,12 @@ def read_info(folder: Path) -> dict[str, Entry]:
         raise DatasetError(f"{path} cannot be read: {problem}.", remedy="Mend it in a text editor.") from None
     if not isinstance(told, Mapping):
         raise DatasetError(f"{path} is not an object.", remedy='Write {"name": {"file_name": "…"}}.')
-    return {name: Entry.from_info(name, value) for name, value in told.items()}
+    return told
 
 
-def write_info(folder: Path, entries: Iterable[Entry]) -> Path:
-    """Write `dataset_info.json` for `entries`, whole or not at all."""
-    told = {entry.name: entry.to_info() for entry in entries}
+def write_info(folder: Path, written: Iterable[Entry]) -> Path:
+    """Write `dataset_info.json` for these entries, whole or not at all."""
+    told = {entry.name: entry.to_info() for entry in written}
     path, aside = folder / INFO, folder / f".{INFO}.{os.getpid()}"
     aside.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     aside.replace(path)
@@ -173,10 +191,10 @@ def write_info(folder: Path, entries: Iterable[Entry]) -> Path:
 
 def find(folder: Path, name: str) -> Entry:
     """The dataset `name` of a folder; an unknown one is a `DatasetError` that names those there are."""
-    entries = read_info(folder)
-    if name not in entries:
-        raise DatasetError(f"There is no dataset {name!r}.", remedy=f"There are: {', '.join(entries) or 'none'}.")
-    return entries[name]
+    told = entries(folder)
+    if name not in told:
+        raise DatasetError(f"There is no dataset {name!r}.", remedy=f"There are: {', '.join(told) or 'none'}.")
+    return Entry.from_info(name, told[name])
 
 
 def copy_to(folder: Path, name: str, destination: Path) -> Entry:

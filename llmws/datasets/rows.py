@@ -18,6 +18,7 @@ SUFFIXES = (".json", ".jsonl")
 _CHUNK = 1 << 16
 # A row that long is a file whose end was never found.
 _LONGEST_ROW = 1 << 26
+_MEND = "Mend the row, or write one row per line and name the file .jsonl."
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"\s*")
 
@@ -78,7 +79,7 @@ def _lines(path: Path, file: IO[str]) -> Iterator[tuple[int, Any]]:
         if text.strip():
             try:
                 row = json.loads(text)
-            except ValueError as problem:
+            except (ValueError, RecursionError) as problem:
                 raise broken(path, number, f"this is not JSON ({problem}).", "Write one whole row per line.") from None
             yield number, row
 
@@ -121,10 +122,12 @@ class _Text:
                         self.path,
                         self.line + self.text.count("\n", self.at, problem.pos),
                         f"this is not JSON ({problem.msg}).",
-                        "Mend the row, or write one row per line and name the file .jsonl.",
+                        _MEND,
                     ) from None
                 self.more()
                 continue
+            except (ValueError, RecursionError) as problem:  # a number or a nesting that Python does not take
+                raise broken(self.path, self.line, f"this is not JSON ({problem}).", _MEND) from None
             if end == len(self.text) and not self.ended:  # a number may go on
                 self.more()
                 continue

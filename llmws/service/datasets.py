@@ -15,14 +15,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 
 from ..datasets import samples, validation
-from ..datasets.formats import INFO, Entry, read_info
+from ..datasets.formats import INFO, Entry, entries
 from ..datasets.rows import read_rows
 from ..errors import DatasetError
 from ..settings import Settings
+from ..store.values import whole
 from .access import Reader
 from .here import here
 
-_PREVIEW, _LONGEST = 3, 500
+_PREVIEW, _LONGEST, _DEEPEST = 3, 500, 20
 
 
 @dataclass(slots=True)
@@ -37,9 +38,9 @@ class Datasets:
         """The folder that has the dataset; an unknown name is a `DatasetError` that names those there are."""
         folders = self._folders()
         for folder in folders:
-            if name in read_info(folder):
+            if name in entries(folder):
                 return folder
-        known = [name for folder in folders for name in read_info(folder)]
+        known = [name for folder in folders for name in entries(folder)]
         raise DatasetError(f"There is no dataset {name!r}.", remedy=f"There are: {', '.join(known) or 'none'}.")
 
     async def check(self, name: str, stage: str) -> None:
@@ -57,12 +58,19 @@ class Datasets:
     def _all(self) -> list[dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for folder in reversed(self._folders()):
-            for name, entry in read_info(folder).items():
-                found[name] = self._about(folder, entry)
+            for name, told in entries(folder).items():
+                found[name] = self._about(folder, name, told)
         return list(found.values())
 
-    def _about(self, folder: Path, entry: Entry) -> dict[str, Any]:
-        path = folder / entry.file_name
+    def _about(self, folder: Path, name: str, told: Any) -> dict[str, Any]:
+        """One dataset as JSON; `told` is its entry in `dataset_info.json`."""
+        try:
+            entry = Entry.from_info(name, told)
+        except DatasetError as problem:
+            return _listed(folder, Entry(name, ""), {"rows": None, "preview": [], "problem": problem.to_dict()})
+        return _listed(folder, entry, self._read(folder / entry.file_name))
+
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             told = path.stat()
             version = (told.st_size, told.st_mtime_ns)
@@ -70,17 +78,21 @@ class Datasets:
             version = (-1, -1)
         if path not in self._seen or self._seen[path][0] != version:
             self._seen[path] = version, _look(path)
-        about = entry.about
-        return {
-            "name": entry.name,
-            "formatting": entry.formatting,
-            "description": str(about.get("description", "")),
-            "language": str(about.get("language", "")),
-            "licence": str(about.get("licence", "")),
-            "manner": about.get("manner", {}),
-            "source": "sample" if folder == samples.folder() else "own",
-            **self._seen[path][1],
-        }
+        return self._seen[path][1]
+
+
+def _listed(folder: Path, entry: Entry, read: dict[str, Any]) -> dict[str, Any]:
+    about = entry.about
+    return {
+        "name": whole(entry.name),
+        "formatting": entry.formatting,
+        "description": whole(str(about.get("description", ""))),
+        "language": whole(str(about.get("language", ""))),
+        "licence": whole(str(about.get("licence", ""))),
+        "manner": _shortened(about.get("manner", {})),
+        "source": "sample" if folder == samples.folder() else "own",
+        **read,
+    }
 
 
 def _look(path: Path) -> dict[str, Any]:
@@ -97,13 +109,17 @@ def _look(path: Path) -> dict[str, Any]:
     return {"rows": count, "preview": preview, "problem": None}
 
 
-def _shortened(value: Any) -> Any:
-    """The value with long texts cut, all the way down."""
+def _shortened(value: Any, deeper: int = _DEEPEST) -> Any:
+    """The value as any JSON can say it: with long texts cut, all the way down, and what lies too deep left out."""
     if isinstance(value, str):
-        return value if len(value) <= _LONGEST else value[:_LONGEST] + "…"
+        return whole(value if len(value) <= _LONGEST else value[:_LONGEST] + "…")
+    if not deeper and isinstance(value, list | dict):
+        return "…"
     if isinstance(value, list):
-        return [_shortened(item) for item in value]
-    return {key: _shortened(item) for key, item in value.items()} if isinstance(value, dict) else value
+        return [_shortened(item, deeper - 1) for item in value]
+    if isinstance(value, dict):
+        return {whole(key): _shortened(item, deeper - 1) for key, item in value.items()}
+    return value
 
 
 TheDatasets = Annotated[Datasets, here("datasets")]

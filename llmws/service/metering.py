@@ -20,6 +20,7 @@ from ..errors import Error, ProviderError
 from ..messages import FinishReason, Message, Part, StreamEvent, Timing, Usage
 from ..providers.base import CompletionRequest, Provider
 from ..store.usage import UsageRow
+from ..store.values import whole
 from . import access
 from .allowances import NOTHING, Allowance, Demand
 from .identity import Person
@@ -350,9 +351,5 @@ def _encodable(event: StreamEvent) -> StreamEvent:
     """The event, with what is half a character replaced: a model server may cut a surrogate pair in two."""
     if event.text.isascii() and not event.data:
         return event
-    data = {key: _whole(value) if isinstance(value, str) else value for key, value in event.data.items()}
-    return replace(event, text=_whole(event.text), data=data)
-
-
-def _whole(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    data = {key: whole(value) if isinstance(value, str) else value for key, value in event.data.items()}
+    return replace(event, text=whole(event.text), data=data)

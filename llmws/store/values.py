@@ -29,6 +29,16 @@ def dumps(value: Any) -> str:
         return json.dumps(_finite(value), allow_nan=False)
 
 
+def whole(text: str) -> str:
+    r"""`text` with what is half a character replaced by U+FFFD: where a program cut a surrogate pair in two.
+
+    Example:
+        >>> whole("half \ud83d") == "half \ufffd"
+        True
+    """
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def settle(engine: Engine) -> None:
     """Make the values of every statement of `engine` such as any database can hold."""
 
@@ -45,8 +55,7 @@ def _row(values: Any) -> Any:
 
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
-        whole = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return whole.replace("\0", "\ufffd")
+        return whole(value).replace("\0", "\ufffd")
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

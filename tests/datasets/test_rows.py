@@ -57,6 +57,9 @@ def test_json_lines_may_be_called_json_and_have_a_byte_order_mark(tmp_path: Path
         ('[\n{"a": "unclosed}]', 2),
         ('[{"a": 1},\n]', 2),
         ('{"a": 1}\n{"a": 2', 2),
+        pytest.param("[1,\n" + "[" * 9000 + "]" * 9000 + "]", 2, id="deep"),
+        pytest.param("{}\n" + "[" * 9000, 2, id="deep line"),
+        pytest.param("[1,\n" + "1" * 5000 + "]", 2, id="long number"),
     ],
 )
 def test_what_is_not_json_is_told_by_line(tmp_path: Path, text: str, line: int) -> None:

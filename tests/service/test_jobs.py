@@ -89,6 +89,28 @@ def test_a_broken_dataset_of_one_s_own_is_listed_with_its_problem(service: Runni
     assert (told["broken"]["rows"], told["broken"]["problem"]) == (1, None)
 
 
+def test_a_row_that_json_can_hardly_say_hides_no_dataset(service: Running, workshop: Workshop) -> None:
+    workshop.add_dataset("halved", {"instruction": "a \ud83d", "output": "b"})
+    workshop.add_dataset("nested", f'{{"instruction": {"[" * 900}{"]" * 900}}}')
+    workshop.add_dataset("deeper", "[" * 9000)
+    told = {one["name"]: one for one in service.get("/api/datasets")["items"]}
+    assert told["halved"]["preview"] == [{"instruction": "a \ufffd", "output": "b"}]
+    assert told["nested"]["rows"] == 1
+    assert "line 1" in told["deeper"]["problem"]["message"]
+
+
+def test_an_entry_that_cannot_be_used_hides_no_other_dataset(service: Running, workshop: Workshop) -> None:
+    workshop.add_dataset("mine", {"instruction": "a", "output": "b"})
+    info = workshop.settings.data / "datasets" / "dataset_info.json"
+    wrong = {"nul": {"file_name": "a\0.jsonl"}, "columns": {"file_name": "mine.jsonl", "columns": 3}, "list": []}
+    info.write_text(json.dumps({**json.loads(info.read_text()), **wrong}))
+    told = {one["name"]: one for one in service.get("/api/datasets")["items"]}
+    assert (told["mine"]["rows"], told["mine"]["problem"], told["seafarer"]["rows"]) == (1, None, 72)
+    assert all(told[name]["problem"]["code"] == "dataset" for name in wrong)
+    refused = error(service.http.post("/api/jobs", json={"base": BASE, "dataset": "nul"}), 422)
+    assert refused["code"] == "dataset"
+
+
 def test_a_job_runs_to_its_end_and_tells_everything_once(service: Running, script: Script) -> None:
     script(hold_at=12)
     job = train(service)

@@ -142,6 +142,7 @@ export const ofTraining = [
   ["Give it a 'file_name' in dataset_info.json.", "请在 dataset_info.json 中为它填写 'file_name'。"],
   ["The dataset {name} names a file outside its folder.", "数据集 {name} 指定的文件在其文件夹之外。"],
   ["Put the file beside dataset_info.json.", "请将文件放到 dataset_info.json 旁边。"],
+  ["The {name} of the dataset {dataset} are not an object of texts.", "数据集 {dataset} 的 {name} 不是由文本组成的对象。"],
   ["The dataset {name} has the unknown formatting {format}.", "数据集 {name} 的格式 {format} 无法识别。"],
   ["Use one of {list}.", "可选：{list}。"],
   ["{path} is in no format that can be trained on.", "{path} 的格式无法用于训练。"],
