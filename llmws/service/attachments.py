@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from typing import Annotated, Any
-from unicodedata import category
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -32,6 +31,7 @@ from . import media
 from .access import Chatter, Reader
 from .bodies import storable
 from .edge import TooLarge
+from .file_names import plain
 from .here import TheSettings, TheStore
 from .identity import Person
 from .metering import Call, estimate_message
@@ -94,7 +94,7 @@ async def download(
 
 
 async def _keep(body: bytes, name: str, person: Person, store: Store, settings: Settings) -> dict[str, Any]:
-    name = _plain(name)
+    name = plain(name)
     if len(body) > media.LARGEST:
         raise TooLarge(f"{name} is larger than {media.LARGEST // 2**20} MiB.", remedy="Attach something smaller.")
     found = await asyncio.to_thread(media.recognise, body, name)
@@ -104,17 +104,6 @@ async def _keep(body: bytes, name: str, person: Person, store: Store, settings: 
     attachment = await store.write(kept.add, new, body, settings.attachments_mib * 2**20)
     part = Part("image", data=about) if found.text is None else Part("file", found.text)
     return {**to_json(attachment), "tokens": estimate_message(Message("user", (part,)))}
-
-
-def _plain(name: str) -> str:
-    r"""A file's name without folders, control characters and those that turn the direction of writing.
-
-    >>> _plain("../a\u202egpj\n.exe"), _plain("/")
-    ('a gpj .exe', 'file')
-    """
-    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    shown = "".join(" " if category(letter)[0] in "CZ" else letter for letter in last)
-    return " ".join(shown.split()) or "file"
 
 
 def file(attachment: Attachment, body: bytes) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from unicodedata import category
 from urllib.parse import quote
 
 from fastapi.responses import StreamingResponse
@@ -17,20 +16,8 @@ def saved(pieces: Iterable[bytes], name: str, media_type: str) -> StreamingRespo
     return StreamingResponse(in_chunks(pieces), media_type=media_type, headers=headers)
 
 
-def file_name(title: str, suffix: str) -> str:
-    r"""A name for a file, as far as `title` can be one.
-
-    Example:
-        >>> file_name("../a:b\r\n", ".md")
-        'a b.md'
-    """
-    # Category C: control characters, and those that turn the direction of writing (a `gpj.exe` that reads `exe.jpg`).
-    plain = "".join(" " if letter in '/\\:*?"<>|' or category(letter)[0] == "C" else letter for letter in title)
-    return (" ".join(plain.split())[:80].strip(" .") or "chat") + suffix
-
-
 def attachment(name: str) -> str:
-    r"""The Content-Disposition that saves a file under a `file_name` (RFC 6266).
+    r"""The Content-Disposition that saves a file under a name of `file_names` (RFC 6266).
 
     Example:
         >>> attachment("Ä.md")

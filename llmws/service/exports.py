@@ -22,7 +22,8 @@ from ..store import transfers as kept
 from ..transfer import archive, markdown, notebook, own, table, web_page
 from ..transfer.conversations import Attachment, Conversation, Node, parents_first
 from .access import Reader
-from .downloads import file_name, saved
+from .downloads import saved
+from .file_names import of_title
 from .here import TheStore
 from .identity import Person
 from .tickets import Ticketed
@@ -97,7 +98,7 @@ async def _one(store: Store, owner: str, id: str, format: Format, language: Lang
     title = (await store.read(kept_chats.get, owner, id)).title
     kind = _KINDS[format]
     pieces = library.file((library.chat(each) for each in [id]), format, language)
-    return saved(map(_encoded, pieces), file_name(title, kind.suffix), kind.media_type)
+    return saved(map(_encoded, pieces), of_title(title, kind.suffix), kind.media_type)
 
 
 async def _all(store: Store, owner: str, format: Format, language: Language) -> Response:
@@ -107,12 +108,12 @@ async def _all(store: Store, owner: str, format: Format, language: Language) -> 
     name = f"llmws chats {datetime.now(UTC):%Y-%m-%d}"
     if format in ("json", "csv"):
         pieces = library.file(library.chats(ids), format, language)
-        return saved(map(_encoded, pieces), file_name(name, kind.suffix), kind.media_type)
+        return saved(map(_encoded, pieces), of_title(name, kind.suffix), kind.media_type)
     files = (
-        (file_name(chat.title, kind.suffix), chat.updated_at, library.file([chat], format, language))
+        (of_title(chat.title, kind.suffix), chat.updated_at, library.file([chat], format, language))
         for chat in library.chats(ids)
     )
-    return saved(archive.write(files), file_name(name, ".zip"), "application/zip")
+    return saved(archive.write(files), of_title(name, ".zip"), "application/zip")
 
 
 class Library:

@@ -15,6 +15,7 @@ from ..store import Store
 from ..store import attachments as kept
 from ..store.attachments import Attachment
 from ..store.ids import new_id
+from .file_names import plain
 from .media import recognise
 
 
@@ -32,7 +33,7 @@ class Taken:
     async def add(self, told: dict[str, Any]) -> None:
         try:
             body = await asyncio.to_thread(base64.b64decode, told["data"], validate=True)
-            name = told["name"] or "attachment"
+            name = plain(told["name"] or "attachment")
             media = await asyncio.to_thread(recognise, body, name)
             digest = hashlib.sha256(body).hexdigest()
             size = (media.width, media.height)
@@ -50,6 +51,8 @@ class Taken:
             return part
         known = self._known.get(part.attachment or "")
         rest = {name: value for name, value in part.data.items() if name != "attachment"}
+        if isinstance(rest.get("name"), str):
+            rest["name"] = plain(rest["name"])
         if known is None:
             named = f"[{rest.get('name') or part.type}]\n\n"
             return replace(part, data=rest) if part.text else Part("text", named)

@@ -30,6 +30,7 @@ from ..store import transfers as kept
 from ..store.transfers import Brought, Put, Told
 from .access import Chatter, Reader
 from .bodies import STRICT, Name
+from .file_names import plain
 from .here import CreatedId, here
 from .identity import Person
 from .import_attachments import Taken
@@ -321,7 +322,7 @@ async def list_imports(person: Reader, imports: TheImports) -> dict[str, Any]:
 @router.post("/api/imports", status_code=201)
 async def create(new: NewImport, id: CreatedId, person: Chatter, imports: TheImports) -> dict[str, Any]:
     """Announce a file of conversations; it is then sent in pieces of at most 8 MiB, and read when it is whole."""
-    return imports.to_json(await imports.create(person.name, id, new.name, new.bytes))
+    return imports.to_json(await imports.create(person.name, id, plain(new.name), new.bytes))
 
 
 @router.get("/api/imports/{id}")

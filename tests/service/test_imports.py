@@ -284,6 +284,18 @@ def test_the_smallest_file_comes_along(service: Running) -> None:
     assert (data["name"], body) == ("note.txt", b"x")
 
 
+def test_a_name_from_elsewhere_is_that_of_a_file(service: Running) -> None:
+    import_id = announce(service, b"[1, 2]", "../\u202enosj.exe")["id"]
+    assert service.get(f"/api/imports/{import_id}")["name"] == "nosj.exe"
+    picture = Attachment("pic1", "../\u202egnp.exe", "image/png", DOT)
+    saved = "".join(own.write([a_conversation()], lambda _: picture)).encode()
+    assert picture_of(service, bring(service, saved, 1 << 20))[0]["name"] == "gnp.exe"
+    gone = "".join(own.write([a_conversation(id="other")], lambda _: None)).replace("moon.png", "\u2066moon.png")
+    chat = records(service, bring(service, gone.encode(), 1 << 20))[0]["chat_id"]
+    parts = service.get(f"/api/chats/{chat}/messages")["items"][0]["message"]["parts"]
+    assert "[moon.png]" in parts[1]["text"], parts
+
+
 def test_our_own_pictures_come_along(service: Running, tmp_path: Path) -> None:
     picture = Attachment("pic1", "moon.png", "image/png", DOT)
     saved = "".join(own.write([a_conversation()], lambda _: picture)).encode()
