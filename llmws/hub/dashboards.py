@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from jupyter_server.utils import url_path_join
-from voila.app import Voila
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 
 from ..settings import Settings, jupyter_search_paths
 from . import door
+from .front_end import OneScript
 
 
 class LeftPage(VoilaShutdownKernelHandler):
@@ -29,7 +29,7 @@ class LeftPage(VoilaShutdownKernelHandler):
         pass
 
 
-class Dashboards(Voila):
+class Dashboards(OneScript):
     """Voilà with the door for bytes beside its pages."""
 
     name = "llmws-dashboards"

@@ -36,7 +36,6 @@ from jupyterhub.singleuser.extension import (
 from tornado import web
 from tornado.ioloop import IOLoop
 from traitlets import Unicode, default
-from voila.app import Voila
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.tornado.contentshandler import VoilaContentsHandler
 from voila.tornado.handler import TornadoVoilaHandler
@@ -46,6 +45,7 @@ from voila.tornado.treehandler import TornadoVoilaTreeHandler
 from ..settings import Settings, jupyter_search_paths
 from ..shipped import shipped
 from . import door
+from .front_end import OneScript
 from .guard import LAST_REQUEST, guard, guarded
 from .kernels import WatchedKernels
 from .landing import LandingHandler, LanguageHandler, NotFoundHandler, PageHandler, cards, is_dashboard, without_card
@@ -104,7 +104,7 @@ class Pages:
             self._opening -= 1
 
 
-class LockedDashboards(Voila):
+class LockedDashboards(OneScript):
     """Voilà as a person's own server on a hub; everything that a home or an address could change is fixed here."""
 
     name = "llmws-dashboards"

@@ -101,6 +101,8 @@ def one_page(chromium: Browser, voila: str) -> Iterator[ChatPage]:
     context.close()
     assert asked
     assert elsewhere(asked) == []
+    # Voilà's front end came as one script.
+    assert [url for url in asked if re.search(r"/static/\d+\.voila\.js", url)] == []
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@
     return chosen ?? (/^zh\b/i.test(navigator.language) ? "zh" : "en");
   }
 
-  document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
+  // Not at once: cookies are asked of the process that is just fetching all that the page needs. No frame comes earlier.
+  requestAnimationFrame(() => {
+    document.documentElement.lang = language() === "zh" ? "zh-CN" : "en";
+  });
   if (document.body.dataset.followSystem) {
     const follow = () => {
       document.body.dataset.jpThemeLight = String(!dark.matches);
