@@ -16,8 +16,8 @@ the last message in its place. Last, a preheated dashboard beside a bare page (`
     bench/ui.py [--quick] [--json FILE]
 
 Full: three rounds of 5,000 tokens a stream, ours and the peer in turns in both hosts, Stop by button and by Escape in
-turns; 15 openings of each size in both hosts. Quick: Voilà alone, one round of 1,000 tokens, Stop by button, and
-5 openings.
+turns; 15 openings of each size in both hosts; seven rounds of dashboards. Quick (40 s): Voilà alone, one round of 1,000
+tokens, Stop by button, 5 openings, three rounds of dashboards.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="llmws-bench-", ignore_cleanup_errors=True) as folder,
         sync_playwright() as it,
     ):
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        options = [_dashboards.OFFLINE, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         browser = it.chromium.launch(executable_path=_chromium(), args=options)
         cells = {
             "ours": OURS_CELL,
@@ -260,7 +260,7 @@ def main() -> None:
             for host in hosts:
                 opened += _opening.measure(browser, urls, host, openings)
             waited = ((_waited_for_cpu_s() or 0.0) - (waited_s or 0.0)) / (time.monotonic() - begun)
-        opened += _dashboards.measure(browser, Path(folder) / "dashboards", 1 if asked.quick else 7)
+        opened += _dashboards.measure(browser, Path(folder) / "dashboards", 3 if asked.quick else 7)
         browser.close()
     told = [row for host in hosts for row in rows(host, takes[host, "ours"], takes[host, "peer"])] + opened
     told.append(Row(f"machine: load average on {os.cpu_count()} cores", median(loads), "", spread=spread(loads)))

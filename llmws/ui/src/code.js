@@ -19,12 +19,15 @@ import { cellOf, insertCell } from "./insert-cell.js";
 import { copyText } from "./page.js";
 import { t } from "./strings.js";
 
-const languages = { bash, cpp, diff, go, ini, java, json, markdown, python, r, rust, sql };
-for (const [name, language] of Object.entries({ ...languages, typescript, xml, yaml }))
-  hljs.registerLanguage(name, language);
-hljs.registerAliases(["c", "h"], { languageName: "cpp" });
-// The one holds the other whole.
-hljs.registerAliases(["javascript", "js", "jsx", "mjs", "cjs"], { languageName: "typescript" });
+const languages = { bash, cpp, diff, go, ini, java, json, markdown, python, r, rust, sql, typescript, xml, yaml };
+
+/** Their grammars are made when the first code is there: a page is not to wait for them. */
+function learn() {
+  for (const [name, language] of Object.entries(languages)) hljs.registerLanguage(name, language);
+  hljs.registerAliases(["c", "h"], { languageName: "cpp" });
+  // The one holds the other whole.
+  hljs.registerAliases(["javascript", "js", "jsx", "mjs", "cjs"], { languageName: "typescript" });
+}
 
 /** Code longer than this is coloured once it is complete, not while it grows, */
 export const LIVE_COLOUR = 3_000;
@@ -38,6 +41,7 @@ const languageOf = (code) => /language-([\w+#.-]+)/.exec(code.className)?.[1] ??
 /** The HTML of coloured code; null where its language is unknown. */
 export function coloured(code) {
   const language = languageOf(code);
+  if (language && !hljs.listLanguages().length) learn();
   return hljs.getLanguage(language) ? hljs.highlight(code.textContent, { language, ignoreIllegals: true }).value : null;
 }
 
