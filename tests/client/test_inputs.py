@@ -42,7 +42,7 @@ def test_pictures_and_files_go_along(client: Client, vendor: VendorServer, tmp_p
     once = client.chat("What is this?", model="vllm/m", attachments=attachments, show=False)
     kept = client.chats.create(model="vllm/m")
     again = kept.send("What is this?", attachments=attachments, show=False)
-    assert once.text == again.text == "Yes."
+    assert once.text == again.text == "3 × 2, #ff0000"
     first, second = (body["messages"] for path, _, body in vendor.asked if path == "/chat/completions")
     assert first == second
     [image, *files, text] = first[0]["content"]

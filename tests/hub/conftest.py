@@ -11,6 +11,9 @@ import pytest
 from .running import PEOPLE, Person, RunningHub, open_folder, readable_python
 from .workshop import workshop
 
+# The tests' vendors of models are on this host, where an administrator has to let people's providers be.
+HERE = {"LLMWS_PROVIDER_HOSTS": "127.0.0.1/32"}
+
 
 @pytest.fixture(scope="session")
 def hub() -> Iterator[RunningHub]:
@@ -19,7 +22,7 @@ def hub() -> Iterator[RunningHub]:
     assert shutil.which("setpriv"), "These tests need setpriv: apt-get install util-linux."
     with open_folder() as folder:
         python = readable_python(folder)
-        hub = RunningHub(folder, python, environment=workshop(folder, python))
+        hub = RunningHub(folder, python, environment=workshop(folder, python) | HERE)
         try:
             hub.start()
             hub.stop()

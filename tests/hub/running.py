@@ -179,6 +179,12 @@ class RunningHub:
         return State(self.folder / "state")
 
     @property
+    def dashboards(self) -> Path:
+        """The notebooks that business users see: of the copy that this hub runs from, or of the program itself."""
+        copy = self.folder / "checkout"
+        return (copy if copy.exists() else ROOT) / "notebooks" / "dashboards"
+
+    @property
     def output(self) -> Path:
         return self.folder / "terminal.txt"
 

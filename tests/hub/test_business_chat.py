@@ -1,4 +1,4 @@
-"""All that business users do on the chat dashboard of a hub: two of them, and one without an account."""
+"""All that business users do on the chat dashboards of a hub: two of them, and one without an account."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.service.test_media import png
+from tests.service.vendor_server import VendorServer, vendor_server
+from tests.ui.conftest import write_notebook
 from tests.ui.test_chat_browser import ENDLESS, ChatPage
-from tests.ui.test_inputs_browser import give
+from tests.ui.test_inputs_browser import (
+    has_what_was_attached,
+    lets_one_of_two_calls_run,
+    provide,
+    takes_pictures_and_files,
+)
 from tests.ui.test_stream_browser import ANSWER
 from tests.ui.test_transfer_browser import SAMPLES, menu, save
 from tests.ui.test_turns_browser import act, stop
 
 from .running import Person, RunningHub
 from .test_dashboards import Browsing, browse, chromium
+from .test_docs import blocks
+from .test_work import program
 
 __all__ = ["browse", "chromium"]
 
@@ -47,22 +55,50 @@ def begin(hub: RunningHub, sign_in: Callable[[str], Person]) -> Iterator[Begin]:
         yield begin
 
 
-def chat_of(person: Browsing) -> ChatPage:
-    """The dashboard, opened from its card."""
-    person.open("Chat")
+@pytest.fixture
+def vendor(hub: RunningHub, sign_in: Callable[[str], Person]) -> Iterator[VendorServer]:
+    """A vendor that the administrator has added and shared with business users: of its models one sees."""
+    ann = sign_in("ann")
+    ann.open_server("admin")
+    with program(ann.start_kernel("admin")) as api, vendor_server() as vendor:
+        provide(api, vendor)
+        api.put("/api/providers/vllm/grants/group/business").raise_for_status()
+        yield vendor
+        api.delete("/api/providers/vllm").raise_for_status()
+
+
+@pytest.fixture
+def stock(hub: RunningHub) -> Iterator[str]:
+    """The dashboard of `docs/hub.md`, published as the page says; its title."""
+    notebook = hub.dashboards / "stock.ipynb"
+    write_notebook(notebook, *blocks("cell"), llmws=json.loads(*blocks("metadata"))["llmws"])
+    yield "Stock"
+    notebook.unlink()
+
+
+def chat_of(person: Browsing, title: str = "Chat") -> ChatPage:
+    """A dashboard, opened from its card."""
+    person.open(title)
     chat = ChatPage(person.page).ready()
     chat.choose("Echo")
     return chat
 
 
 def test_all_that_business_users_do(
-    begin: Begin, browse: Callable[..., Browsing], chromium: Browser, hub: RunningHub, tmp_path: Path
+    begin: Begin,
+    browse: Callable[..., Browsing],
+    chromium: Browser,
+    hub: RunningHub,
+    vendor: VendorServer,
+    tmp_path: Path,
 ) -> None:
     bob = chat_of(browse("bob", viewport={"width": 1280, "height": 800}))
     thinks_is_stopped_goes_on_and_outlives_a_reload(bob, begin)
     is_put_in_order(bob)
     is_said_differently(bob)
-    takes_files_through_the_door(bob)
+    takes_pictures_and_files(bob)
+    bob.page.reload()
+    has_what_was_attached(bob.ready())
     leaves_no_history(bob)
     leaves_as_files_and_comes_back(bob, tmp_path)
     offers_no_cells(bob, begin)
@@ -74,6 +110,18 @@ def test_all_that_business_users_do(
     # A page that somebody returns to looks for its kernel, and stays where it finds it.
     assert bob.page.evaluate("window.stayed")
     speaks_chinese(bea)
+
+
+def test_a_dashboard_of_the_team_has_functions_and_asks_before_one_runs(
+    browse: Callable[..., Browsing], stock: str, vendor: VendorServer
+) -> None:
+    bea = chat_of(browse("bea", viewport={"width": 390, "height": 844}), stock)
+    bea.choose("m")
+    calls = ("in_stock", '{"item": "lantern"}'), ("in_stock", '{"item": "anchor"}')
+    told = lets_one_of_two_calls_run(bea, vendor, *calls)
+    assert told == ["3", "The person did not allow this call. Do not try it again unless they ask for it."]
+    # Whoever opens the page is asked; what it runs is not shown.
+    assert "STOCK" not in bea.page.content()
 
 
 def thinks_is_stopped_goes_on_and_outlives_a_reload(chat: ChatPage, begin: Begin) -> None:
@@ -148,31 +196,9 @@ def is_said_differently(chat: ChatPage) -> None:
     chat.finished()
 
 
-def takes_files_through_the_door(chat: ChatPage) -> None:
-    page = chat.page
-    chat.composer.press("Control+Shift+O")
-    chips = page.get_by_role("list", name="Attachments").get_by_role("listitem")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Attach pictures or files").click()
-    moons = {"name": "moons.csv", "mimeType": "text/csv", "buffer": b"Io,3"}
-    chooser.value.set_files([moons, {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}])
-    expect(chips.first).to_have_attribute("data-state", "ready")
-    expect(chips.nth(1)).to_contain_text("report.pdf is a PDF document.")
-    page.get_by_role("button", name="Remove report.pdf").click()
-    give(page, chat.composer, "paste", "small.png", "image/png", png(30, 20))
-    expect(page.locator(".lw-obstacle")).to_contain_text("Echo cannot see pictures.")
-    page.get_by_role("button", name="Remove small.png").click()
-    chat.ask("What is this?")
-    chat.finished()
-    page.reload()
-    chat.ready()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="moons.csv").click()
-    assert (download.value.suggested_filename, download.value.path().read_bytes()) == ("moons.csv", b"Io,3")
-
-
 def leaves_no_history(chat: ChatPage) -> None:
     chat.composer.press("Control+Shift+O")
+    chat.choose("Echo")
     chat.page.get_by_role("button", name="Temporary conversation").click()
     chat.ask("Between you and me")
     chat.finished()

@@ -6,6 +6,7 @@ Besides what `test_hub.py` needs: git, curl, systemd-analyze, a Python of the sy
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import nbformat
 import psutil
 import pytest
 
@@ -91,7 +93,7 @@ class Administrator:
     def remove(self) -> None:
         with contextlib.suppress(Exception):
             self.interrupt()
-        for name in ("ada", "rita"):
+        for name in ("ada", "rita", "bob"):
             for process in self.hub.processes(self.hub.uid(name)):
                 process.kill()
 
@@ -130,11 +132,13 @@ def test_the_steps_of_the_page_lead_to_a_person_at_work(administrator: Administr
     administrator.run(clone)
     administrator.start()
 
-    rita = let_in(administrator)
+    rita, bob = let_in(administrator)
     assert rita.open_server().url.path == "/user/rita/lab/tree/welcome.ipynb"
     made = rita.ask("POST", "/hub/api/users/rita/tokens", json={"note": "for a terminal", "scopes": SCOPES})
     token = made.raise_for_status().json()["token"]
     assert "Is there an echo?" in administrator.run(ask, TOKEN=token)
+
+    publishes_a_dashboard(administrator, rita, bob)
 
     administrator.interrupt()
     administrator.run(back_up)
@@ -150,8 +154,8 @@ def test_the_steps_of_the_page_lead_to_a_person_at_work(administrator: Administr
     assert "Is there an echo?" in administrator.run(ask, TOKEN=token)
 
 
-def let_in(administrator: Administrator) -> Person:
-    """Steps 5 and 6, in two browsers: the first administrator, and a colleague who is approved."""
+def let_in(administrator: Administrator) -> tuple[Person, Person]:
+    """Steps 5 and 6, in browsers of their own: the first administrator, and two colleagues who are approved."""
     told = administrator.told.read_text()
     link = re.search(r"http://127\.0\.0\.1:\d+(/hub/first\?code=\S+)", told)
     assert link, told
@@ -160,12 +164,27 @@ def let_in(administrator: Administrator) -> Person:
         code = urlsplit(link[1]).query.removeprefix("code=")
         ada.get(link[1]).raise_for_status()
         send(ada, "/hub/first", code=code, username="ada", password=PASSWORD)
-        with httpx.Client(base_url=hub.url, timeout=60, trust_env=False) as colleague:
-            colleague.get("/hub/signup").raise_for_status()
-            send(colleague, "/hub/signup", username="rita", password=PASSWORD)
-        assert "rita" in ada.get("/hub/accounts").text
-        send(ada, "/hub/accounts", action="approve", name="rita", group="researchers")
-    return Person(hub, "rita")
+        for name, group in (("rita", "researchers"), ("bob", "business")):
+            with httpx.Client(base_url=hub.url, timeout=60, trust_env=False) as colleague:
+                colleague.get("/hub/signup").raise_for_status()
+                send(colleague, "/hub/signup", username=name, password=PASSWORD)
+            assert name in ada.get("/hub/accounts").text
+            send(ada, "/hub/accounts", action="approve", name=name, group=group)
+    return Person(hub, "rita"), Person(hub, "bob")
+
+
+def publishes_a_dashboard(administrator: Administrator, rita: Person, bob: Person) -> None:
+    """Rita wrote it in her JupyterLab, the administrator was sent it; Bob, who is there already, gets its card."""
+    assert bob.open_server().is_success
+    cell, metadata = *blocks("cell"), *blocks("metadata")
+    written = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)], metadata=json.loads(metadata))
+    saved = {"type": "notebook", "format": "json", "content": written}
+    rita.ask("PUT", "/user/rita/api/contents/stock.ipynb", json=saved).raise_for_status()
+    home = administrator.hub.folder
+    (home / "stock.ipynb").write_bytes(rita.get("/user/rita/files/stock.ipynb").raise_for_status().content)
+    administrator.run(*blocks("publish"), HOME=str(home))
+    assert "Ask what is left" in bob.get("/user/bob/").text
+    bob.open_dashboard("stock")
 
 
 def send(browser: httpx.Client, path: str, **fields: str) -> None:

@@ -84,7 +84,7 @@ def test_a_browser_sends_and_shows_by_ticket(service: Running) -> None:
 def test_a_picture_is_shown_to_the_model_at_every_turn(service: Running, vendor: VendorServer) -> None:
     chat = service.new_chat(model="vllm/m")["id"]
     added = add(service, png(150, 100))
-    assert say(service, chat, parts(added)).text == "Yes."
+    assert say(service, chat, parts(added)).text == "150 × 100, #ff0000"
     [kept, _] = service.get(f"/api/chats/{chat}/messages")["items"]
     about = {"attachment": added["id"], "name": "a.png", "media_type": "image/png", "width": 150, "height": 100}
     assert kept["message"]["parts"][0] == {"type": "image", "data": about}
@@ -115,7 +115,7 @@ def test_a_model_that_cannot_see_is_shown_none(service: Running, vendor: VendorS
 def test_a_one_off_question_has_pictures_and_files_too(service: Running, vendor: VendorServer) -> None:
     said = parts(add(service), add(service, b"# Moons\r\nIo", "moons.md"))
     generation = service.post("/api/generations", {"messages": [{"role": "user", "parts": said}], "model": "vllm/m"})
-    assert service.message(generation["id"]).text == "Yes."
+    assert service.message(generation["id"]).text == "3 × 2, #ff0000"
     [image, file, _] = asked(vendor)[0]["content"]
     assert image["image_url"]["url"].startswith("data:image/png;base64,")
     assert file["text"] == '<file name="moons.md">\n# Moons\nIo\n</file>\n\n'

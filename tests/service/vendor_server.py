@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +15,7 @@ LIMIT_S = 30.0
 
 
 class VendorServer:
-    """Answers every chat with `Yes.` in one piece.
+    """Answers every chat with `Yes.` in one piece, or with what it sees in the pictures that came along.
 
     Attributes:
         refusals: what it answers to a key, by the key: a status and a text. It repeats the key in both.
@@ -55,13 +57,13 @@ class VendorServer:
         if not body.get("stream"):
             message = {"role": "assistant", "content": "Yes."}
             return _json(200, {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
-        chunks = [*self._said(), {"choices": [], "usage": usage}]
+        chunks = [*self._said(body["messages"]), {"choices": [], "usage": usage}]
         lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
         return 200, {"Content-Type": "text/event-stream"}, "".join(lines).encode()
 
-    def _said(self) -> list[dict[str, Any]]:
+    def _said(self, messages: list[Any]) -> list[dict[str, Any]]:
         calls = self.rounds.pop(0) if self.rounds else []
-        delta: dict[str, Any] = {"content": "Yes."}
+        delta: dict[str, Any] = {"content": "; ".join(map(seen, pictures(messages[-1]))) or "Yes."}
         if calls:
             told = [
                 {"index": n, "id": f"call-{len(self.asked)}-{n}", "function": {"name": name, "arguments": arguments}}
@@ -109,6 +111,31 @@ def vendor_server(kind: type[VendorServer] = VendorServer) -> Iterator[VendorSer
             server.listing.set()
             listener.shutdown()
             thread.join()
+
+
+def pictures(message: Any) -> list[bytes]:
+    """The pictures of a message as it came over the wire."""
+    parts = message["content"] if isinstance(message["content"], list) else []
+    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    return [base64.b64decode(url.partition(",")[2]) for url in urls]
+
+
+def seen(picture: bytes) -> str:
+    """What there is to see in a PNG of 8 bits without a palette: its size, and the colour of its corner.
+
+    Example:
+        >>> from tests.service.test_media import png
+        >>> seen(png(30, 20))
+        '30 × 20, #ff0000'
+    """
+    width, height = (int.from_bytes(picture[at : at + 4]) for at in (16, 20))
+    chunks, at = b"", 8
+    while at < len(picture):
+        length, kind = int.from_bytes(picture[at : at + 4]), picture[at + 4 : at + 8]
+        chunks += picture[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    # Before the corner there is nothing that a filter could refer to.
+    return f"{width} × {height}, #{zlib.decompress(chunks)[1:4].hex()}"
 
 
 def _json(status: int, body: Any, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:

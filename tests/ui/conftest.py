@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import comm
 import httpx
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -256,6 +257,13 @@ def open_notebook(
         end_kernels(request.getfixturevalue("lab"))
     for copy in copies:
         copy.unlink()
+
+
+def write_notebook(path: Path, source: str, **metadata: Any) -> None:
+    """A notebook of one cell."""
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    told = {"kernelspec": kernel, **metadata}
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata=told), path)
 
 
 @pytest.fixture

@@ -42,7 +42,8 @@ class ChatPage:
 
     def choose(self, model: str) -> None:
         self.page.get_by_role("button", name=re.compile("^(Model|模型): ")).click()
-        self.page.get_by_role("option", name=model).click()
+        # Its id follows its name; an assistant's entry names its model as well.
+        self.page.get_by_role("option", name=re.compile(f"^{re.escape(model)} ")).click()
 
     def ask(self, text: str) -> None:
         self.composer.fill(text)

@@ -9,17 +9,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.service.harness import Running
-from tests.service.test_media import png
 from tests.service.vendor_server import VendorServer
 
-from .conftest import Workspace
+from .conftest import Workspace, write_notebook
 from .test_chat_browser import ENDLESS, ChatPage, prepared
-from .test_inputs_browser import FUNCTIONS, give, log, vendor
+from .test_inputs_browser import (
+    FUNCTIONS,
+    has_what_was_attached,
+    lets_one_of_two_calls_run,
+    log,
+    takes_pictures_and_files,
+    vendor,
+)
 from .test_library_browser import said
 from .test_sharing_browser import SOURCE, hub
 from .test_stream_browser import ANSWER, cells
@@ -41,9 +46,7 @@ def in_lab(workspace: Workspace, open_notebook: Callable[..., Page]) -> Iterator
 
     def open_it(source: str, **options: object) -> ChatPage:
         notebook = workspace.notebooks / f"lab-{uuid.uuid4().hex[:6]}.ipynb"
-        kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-        cell = nbformat.v4.new_code_cell(source)
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel}), notebook)
+        write_notebook(notebook, source)
         written.append(notebook)
         return ChatPage(open_notebook("lab", notebook.stem, **options)).ready()
 
@@ -75,7 +78,10 @@ def test_all_that_the_page_does_is_done_in_a_notebook(
     is_put_in_order(chat, workspace)
     is_said_differently_and_answered_by_another(chat, prepared)
     takes_pictures_and_files(chat)
-    calls_a_function_that_is_allowed(chat, vendor, log)
+    has_what_was_attached(chat)
+    calls = ("launch", '{"ship": "Argo", "crew": 50}'), ("launch", '{"ship": "Titanic", "crew": 1}')
+    lets_one_of_two_calls_run(chat, vendor, *calls)
+    assert log.read_text() == "Argo 50\n"
     leaves_no_history(chat)
     leaves_as_files_and_comes_back(chat, workspace, tmp_path)
     assert cells(chat.page) == before
@@ -165,47 +171,6 @@ def is_said_differently_and_answered_by_another(chat: ChatPage, prepared: Prepar
     expect(chat.answers.first.locator(".lw-markdown")).to_have_text("Yes.")
     act(chat.answers.first, "Previous version")
     expect(chat.answers.first.locator(".lw-markdown")).to_have_text("One")
-
-
-def takes_pictures_and_files(chat: ChatPage) -> None:
-    page = chat.page
-    chat.composer.press("Control+Shift+O")
-    chips = page.get_by_role("list", name="Attachments").get_by_role("listitem")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Attach pictures or files").click()
-    moons = {"name": "moons.csv", "mimeType": "text/csv", "buffer": b"Io,3"}
-    chooser.value.set_files([moons, {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}])
-    expect(chips.nth(1)).to_contain_text("report.pdf is a PDF document.")
-    page.get_by_role("button", name="Remove report.pdf").click()
-    give(page, chat.composer, "paste", "small.png", "image/png", png(30, 20))
-    give(page, page.locator(".lw-main"), "drop", "other.png", "image/png", png(20, 30))
-    expect(chips).to_have_count(3)
-    expect(page.locator(".lw-file[data-state=ready]")).to_have_count(3)
-    chat.choose("m-large")
-    expect(page.locator(".lw-obstacle")).to_contain_text("m-large cannot see pictures.")
-    page.locator(".lw-obstacle").get_by_role("button", name="Use m").click()
-    chat.ask("What is this?")
-    chat.finished()
-    expect(page.get_by_role("img", name="Picture small.png")).to_have_js_property("naturalWidth", 30)
-    page.get_by_role("button", name="Show small.png large").click()
-    expect(page.get_by_role("dialog", name="small.png")).to_be_visible()
-    page.keyboard.press("Escape")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="moons.csv").click()
-    assert download.value.path().read_bytes() == b"Io,3"
-
-
-def calls_a_function_that_is_allowed(chat: ChatPage, vendor: VendorServer, log: Path) -> None:
-    chat.composer.press("Control+Shift+O")
-    vendor.rounds = [[("launch", '{"ship": "Argo", "crew": 50}'), ("launch", '{"ship": "Titanic", "crew": 1}')]]
-    cards = chat.page.locator(".lw-tool")
-    chat.ask("Launch them.")
-    expect(cards).to_have_count(2)
-    cards.first.get_by_role("button", name="Allow", exact=True).click()
-    expect(cards.first).to_have_attribute("data-state", "done")
-    cards.nth(1).get_by_role("button", name="Deny").click()
-    expect(chat.page.locator(".lw-answer", has_text="Yes.")).to_be_visible()
-    assert log.read_text() == "Argo 50\n"
 
 
 def leaves_no_history(chat: ChatPage) -> None:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
+import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from llmws import instance
 from tests.service.harness import Api
 from tests.service.test_media import png
-from tests.service.vendor_server import VendorServer, vendor_server
+from tests.service.vendor_server import VendorServer, pictures, vendor_server
 
-from .conftest import Workspace
+from .conftest import Workspace, write_notebook
 from .test_chat_browser import ChatPage
 
 FUNCTIONS = '''
@@ -45,14 +45,19 @@ def vendor(workspace: Workspace) -> Iterator[VendorServer]:
     assert found is not None
     api = Api(found)
     with vendor_server() as vendor:
-        api.post("/api/providers", {"vendor": "vllm", "base_url": vendor.url})
-        api.post("/api/providers/vllm/sync")
-        for model, sees in (("m", True), ("m-large", False)):
-            told = {"value": sees}
-            assert api.http.put(f"/api/providers/vllm/models/{model}/capabilities/vision", json=told).is_success
+        provide(api.http, vendor)
         yield vendor
         api.http.delete("/api/providers/vllm")
         api.close()
+
+
+def provide(api: httpx.Client, vendor: VendorServer) -> None:
+    """Add the vendor, and say which of its models sees."""
+    api.post("/api/providers", json={"vendor": "vllm", "base_url": vendor.url}).raise_for_status()
+    api.post("/api/providers/vllm/sync").raise_for_status()
+    for model, sees in (("m", True), ("m-large", False)):
+        path = f"/api/providers/vllm/models/{model}/capabilities/vision"
+        api.put(path, json={"value": sees}).raise_for_status()
 
 
 @pytest.fixture
@@ -67,9 +72,7 @@ def dashboard(
 ) -> Iterator[Callable[..., ChatPage]]:
     """Opens a dashboard whose page offers a function."""
     notebook = workspace.notebooks / "dashboards" / "functions.ipynb"
-    cell = nbformat.v4.new_code_cell(FUNCTIONS.format(log=str(log)))
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel}), notebook)
+    write_notebook(notebook, FUNCTIONS.format(log=str(log)))
     vendor.rounds, vendor.asked = [], []
     yield lambda **options: ChatPage(open_notebook("voila", "functions", **options)).ready()
     notebook.unlink()
@@ -103,20 +106,79 @@ def completions(vendor: VendorServer) -> list[Any]:
     return [body["messages"] for body in bodies if "tools" in body]
 
 
-@pytest.mark.long
-def test_pictures_and_files_go_along(dashboard: Callable[..., ChatPage], vendor: VendorServer) -> None:
-    chat = dashboard()
-    page, send = chat.page, chat.page.get_by_role("button", name="Send")
+def attach_a_table(chat: ChatPage) -> Locator:
+    """Choose `moons.csv` and what no model takes, which is refused and put away; the list of what is attached."""
+    page = chat.page
     chips = page.get_by_role("list", name="Attachments").get_by_role("listitem")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Attach pictures or files").click()
     moons = {"name": "moons.csv", "mimeType": "text/csv", "buffer": b"Io,3"}
     chooser.value.set_files([moons, {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}])
-    expect(chips).to_have_count(2)
     expect(chips.nth(1)).to_contain_text("report.pdf is a PDF document. Copy its text into a .txt file")
-    expect(send).to_be_disabled()
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
     expect(page.get_by_role("button", name="Try report.pdf again")).to_have_count(0)
     page.get_by_role("button", name="Remove report.pdf").click()
+    expect(chips).to_have_count(1)
+    return chips
+
+
+def turn_to_one_that_sees(chat: ChatPage) -> None:
+    """Choose a model that is blind, hear why it cannot be asked, and take the one that the page offers."""
+    chat.choose("m-large")
+    obstacle = chat.page.locator(".lw-obstacle")
+    expect(obstacle).to_contain_text("m-large cannot see pictures.")
+    expect(chat.page.get_by_role("button", name="Send")).to_be_disabled()
+    obstacle.get_by_role("button", name="Use m").click()
+    expect(obstacle).to_have_count(0)
+
+
+def takes_pictures_and_files(chat: ChatPage) -> None:
+    """In a new conversation; the model says what it saw."""
+    page = chat.page
+    chat.composer.press("Control+Shift+O")
+    chips = attach_a_table(chat)
+    give(page, chat.composer, "paste", "small.png", "image/png", png(30, 20))
+    expect(chips).to_have_count(2)
+    give(page, page.locator(".lw-main"), "drop", "other.png", "image/png", png(20, 30))
+    expect(chips).to_have_count(3)
+    expect(page.locator(".lw-file[data-state=ready]")).to_have_count(3)
+    turn_to_one_that_sees(chat)
+    chat.ask("What is this?")
+    chat.finished()
+    expect(chat.answers.first.locator(".lw-markdown")).to_have_text("30 × 20, #ff0000; 20 × 30, #ff0000")
+
+
+def has_what_was_attached(chat: ChatPage) -> None:
+    """Pictures are shown, and large by keyboard; a file is saved under its name."""
+    page = chat.page
+    expect(page.get_by_role("img", name="Picture small.png")).to_have_js_property("naturalWidth", 30)
+    page.get_by_role("button", name="Show small.png large").press("Enter")
+    expect(page.get_by_role("dialog", name="small.png")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="moons.csv").click()
+    assert (download.value.suggested_filename, download.value.path().read_bytes()) == ("moons.csv", b"Io,3")
+
+
+def lets_one_of_two_calls_run(chat: ChatPage, vendor: VendorServer, *calls: tuple[str, str]) -> list[str]:
+    """Allow the first call and deny the second, in a new conversation; what the model was told of them."""
+    chat.composer.press("Control+Shift+O")
+    vendor.rounds = [list(calls)]
+    cards = chat.page.locator(".lw-tool")
+    chat.ask("Do both.")
+    expect(cards).to_have_count(2)
+    cards.first.get_by_role("button", name="Allow", exact=True).click()
+    expect(cards.first).to_have_attribute("data-state", "done")
+    cards.nth(1).get_by_role("button", name="Deny").click()
+    expect(chat.page.locator(".lw-answer", has_text="Yes.")).to_be_visible()
+    return [told["content"] for told in completions(vendor)[-1] if told["role"] == "tool"]
+
+
+@pytest.mark.long
+def test_pictures_and_files_go_along(dashboard: Callable[..., ChatPage], vendor: VendorServer) -> None:
+    chat = dashboard()
+    page, chips = chat.page, attach_a_table(chat)
 
     # A picture of 3000 pixels, pasted while the way there is broken, goes at the second try, and smaller.
     broken = re.compile(r"/attachments/upload\?")
@@ -130,33 +192,19 @@ def test_pictures_and_files_go_along(dashboard: Callable[..., ChatPage], vendor:
     expect(chips).to_have_count(3)
     expect(page.locator(".lw-drop")).to_have_count(0)
 
-    chat.choose("m-large")
-    obstacle = page.locator(".lw-obstacle")
-    expect(obstacle).to_contain_text("m-large cannot see pictures.")
-    expect(send).to_be_disabled()
-    obstacle.get_by_role("button", name="Use m").click()
-    expect(obstacle).to_have_count(0)
+    turn_to_one_that_sees(chat)
     chat.ask("What is this?")
     chat.finished()
-    [asked] = completions(vendor)
-    [file, large, small, text] = asked[0]["content"]
+    [[asked]] = completions(vendor)
+    [file, *_, text] = asked["content"]
     assert (file["text"], text["text"]) == ('<file name="moons.csv">\nIo,3\n</file>\n\n', "What is this?")
-    data = base64.b64decode(large["image_url"]["url"].partition(",")[2])
-    assert int.from_bytes(data[16:20]) == 2048
-    assert base64.b64decode(small["image_url"]["url"].partition(",")[2]) == png(30, 20)
+    large, small = pictures(asked)
+    assert int.from_bytes(large[16:20]) == 2048
+    assert small == png(30, 20)
 
-    # Read back by ticket; a large view opens and closes by keyboard, a file is saved under its name.
+    # Read back by ticket.
     page.reload()
-    chat.ready()
-    picture = page.get_by_role("img", name="Picture small.png")
-    expect(picture).to_have_js_property("naturalWidth", 30)
-    page.get_by_role("button", name="Show small.png large").press("Enter")
-    expect(page.get_by_role("dialog", name="small.png")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="moons.csv").click()
-    assert (download.value.suggested_filename, download.value.path().read_bytes()) == ("moons.csv", b"Io,3")
+    has_what_was_attached(chat.ready())
 
 
 def test_a_function_runs_when_a_person_lets_it(
