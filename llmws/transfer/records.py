@@ -291,5 +291,5 @@ def _entries(archive: ZipFile) -> Iterator[tuple[IO[bytes], ZipInfo | None]]:
 
 
 def _brief(problem: Exception) -> str:
-    # The parser quotes what stands there: a line of it is enough.
-    return " ".join(str(problem).split())[:120].rstrip(".")
+    # Below its first line the parser quotes what stands there, with an arrow that means nothing in a sentence.
+    return "".join(str(problem).splitlines()[:1]).strip()[:120].rstrip(".")

@@ -172,6 +172,7 @@ def test_a_file_that_is_none_says_so(content: bytes, reason: str, tmp_path: Path
     broken, end = told(tmp_path / "file")[-2:]
     assert end == {"end": True}
     assert any(each in broken["broken"] for each in reason.split("|")), broken
+    assert "^" not in broken["broken"], "an arrow that points at nothing"
 
 
 def test_one_record_too_many_is_left_out_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

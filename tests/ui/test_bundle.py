@@ -49,7 +49,7 @@ def test_a_stale_bundle_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", LARGEST)
 def test_no_page_grows_unseen(name: str) -> None:
     assert (UI / "static" / name).stat().st_size < LARGEST[name] * 1024
-    assert (UI / "static" / name.replace(".js", ".css")).stat().st_size < 40 * 1024
+    assert (UI / "static" / name.replace(".js", ".css")).stat().st_size < 42 * 1024
 
 
 # As a spreadsheet reads them: past spaces, in a line of its own, with wide signs.

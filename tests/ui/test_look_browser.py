@@ -257,6 +257,38 @@ def test_the_tab_key_reaches_all_that_can_be_pressed(looks: Callable[[str], Look
     assert page.evaluate(missed) == []
 
 
+def test_a_low_page_shows_what_opens_whole_and_what_is_found_from_its_top(looks: Callable[[str], Look]) -> None:
+    look = looks("chat")
+    look.dress("light", "wide")
+    page = look.page
+    page.set_viewport_size({"width": 1280, "height": 280})
+    look.press(".lw-entry-open", "Judged")
+    page.locator(".lw-answer .lw-models button").last.click()
+    models, log = page.locator(".lw-models .lw-popover"), page.locator(".lw-log")
+    expect(models).to_be_visible()
+    ends = "element => [element.getBoundingClientRect().top, element.getBoundingClientRect().bottom]"
+    (first, last), (top, bottom) = models.evaluate(ends), log.evaluate(ends)
+    assert top <= first
+    assert last <= bottom
+    page.keyboard.press("Escape")
+
+    page.set_viewport_size({"width": 1280, "height": 220})
+    page.locator(".lw-side-list").evaluate("list => list.scrollTo(0, 1000)")
+    assert page.locator(".lw-side-list").evaluate("list => list.scrollTop") > 0
+    page.get_by_role("searchbox").fill("tides")
+    found = page.locator(".lw-entry", has=page.locator(".lw-entry-line")).first
+    expect(found).to_be_visible()
+    assert page.locator(".lw-side-list").evaluate("list => list.scrollTop") == 0
+    # Nothing that is read moves under the pointer.
+    line = found.locator(".lw-entry-line")
+    before = line.bounding_box()
+    found.hover()
+    expect(found.locator(".lw-entry-actions button")).to_be_visible()
+    assert line.bounding_box() == before
+    page.get_by_role("searchbox").fill("")
+    expect(page.locator(".lw-entry-line")).to_have_count(0)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_the_language_is_switched_on_the_page_and_remembered(looks: Callable[[str], Look], name: str) -> None:

@@ -171,9 +171,9 @@ def test_a_temporary_conversation_is_marked_in_no_list_and_gone_when_it_is_left(
 
     # Whether a model names the others is said in the menu.
     chat.page.get_by_role("button", name="Conversation menu").click()
-    chat.page.get_by_role("menuitem", name="Stop naming by a model").click()
+    chat.page.get_by_role("menuitem", name="Turn off automatic titles").click()
     chat.page.get_by_role("button", name="Conversation menu").click()
-    expect(chat.page.get_by_role("menuitem", name="Name by a model")).to_be_visible()
+    expect(chat.page.get_by_role("menuitem", name="Turn on automatic titles")).to_be_visible()
     assert not client.chats.automatic_titles()
     client.chats.automatic_titles(True)
 

@@ -33,6 +33,7 @@ export function Menu({ label, items }) {
               type="button"
               role="menuitem"
               class="lw-option"
+              data-bad={icon === "trash"}
               onClick={() => {
                 close();
                 act();

@@ -394,6 +394,9 @@ function Search({ library }) {
 export function Sidebar({ page, onClose }) {
   const { library } = page;
   const menu = useSignal(null);
+  const list = useRef();
+  // Another list begins at its top.
+  useLayoutEffect(() => list.current.scrollTo({ top: 0 }), [library.sought.value]);
   const onPick = ({ id, match }) => {
     page.show(id);
     if (match?.message_id) page.showMessage(match.message_id);
@@ -428,7 +431,7 @@ export function Sidebar({ page, onClose }) {
           {t("archive_back")}
         </button>
       )}
-      <div class="lw-side-list" onKeyDown={walk(".lw-entry-open")} onScroll={closeMenu}>
+      <div class="lw-side-list" ref={list} onKeyDown={walk(".lw-entry-open")} onScroll={closeMenu}>
         {library.sought.value ? <Sought {...shared} /> : <All {...shared} />}
         {!library.sought.value && <SharedWithMe page={page} onPick={onClose} />}
       </div>

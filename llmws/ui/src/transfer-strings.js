@@ -29,7 +29,7 @@ const own = {
     "从此处导出的 JSON、ChatGPT 的导出（conversations.json 或包含它的 ZIP），或 Open WebUI 的导出。",
   ],
   import_imported: ["{n} imported", "已导入 {n} 个"],
-  import_messages: ["Messages", "消息"],
+  import_messages: ["New messages", "新增消息"],
   import_more: ["Show more", "显示更多"],
   import_none: ["There was no conversation in the file.", "文件中没有对话。"],
   import_once: ["Importing a file again changes nothing.", "重复导入同一文件不会产生任何改动。"],

@@ -10,11 +10,11 @@ import "./transfer.css";
 
 // Each with its icon and the begin of its sentences.
 const FORMATS = [
-  ["markdown", "copy", "markdown"],
+  ["markdown", "file", "markdown"],
   ["html", "globe", "html"],
-  ["notebook", "code", "notebook"],
-  ["csv", "sliders", "table"],
-  ["json", "download", "json"],
+  ["notebook", "notebook", "notebook"],
+  ["csv", "table", "table"],
+  ["json", "braces", "json"],
 ];
 const ZIPPED = ["markdown", "html", "notebook"];
 
@@ -162,7 +162,7 @@ function Progress({ transfer, shown }) {
   return (
     <div class="lw-import-progress">
       <p id="lw-import-now">{name}</p>
-      <progress aria-labelledby="lw-import-now" max="1" value={share} />
+      <progress class="lw-progress" aria-labelledby="lw-import-now" max="1" value={share} />
       <p class="lw-quiet" role="status">
         {transfer.broken.value ? t("import_waiting") : percent(Math.floor(share * 100) / 100)}{" "}
         {!sending && <Counts shown={shown} />}

@@ -10,8 +10,8 @@ import { t } from "./turn-strings.js";
 import "./turns.css";
 
 const COPIED_MS = 1_500;
-/** What a list of models may take above its button. */
-const LIST_HEIGHT = 420;
+/** What stands free between a list of models and the end of its room. */
+const MARGIN = 8;
 /** How an answer ends of which there may be more. */
 const CUT_OFF = ["length", "cancelled", "interrupted", "error"];
 
@@ -68,7 +68,8 @@ function Versions({ row, page }) {
 /** The models that an answer can be asked of again. */
 function OtherModel({ row, page, busy }) {
   const open = useSignal(false);
-  const below = useSignal(false);
+  // The list stands where there is more room in what scrolls, and takes no more than that.
+  const place = useSignal({ below: false, room: 0 });
   const close = () => {
     open.value = false;
   };
@@ -77,7 +78,7 @@ function OtherModel({ row, page, busy }) {
     page.turns.regenerate(row, id);
   };
   return (
-    <div class="lw-menu lw-models" data-below={below.value}>
+    <div class="lw-menu lw-models" data-below={place.value.below} style={{ "--room": `${place.value.room}px` }}>
       <IconButton
         name="chevron"
         label={t("ask_other")}
@@ -85,8 +86,10 @@ function OtherModel({ row, page, busy }) {
         aria-expanded={open.value}
         disabled={busy}
         onClick={({ currentTarget }) => {
-          const above = currentTarget.getBoundingClientRect().top;
-          below.value = above - currentTarget.closest(".lw-log").getBoundingClientRect().top < LIST_HEIGHT;
+          const button = currentTarget.getBoundingClientRect();
+          const log = currentTarget.closest(".lw-log").getBoundingClientRect();
+          const [above, below] = [button.top - log.top, log.bottom - button.bottom];
+          place.value = { below: below > above, room: Math.max(above, below) - MARGIN };
           open.value = !open.value;
         }}
       />

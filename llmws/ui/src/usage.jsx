@@ -87,7 +87,7 @@ function Figures({ sums, currencies }) {
         </Figure>
       ))}
       {sums.unpriced_calls > 0 && (
-        <Figure name={t("figure_cost_none")} hint={t("figure_cost_title")}>
+        <Figure name={t("unpriced_calls")} hint={t("figure_cost_title")}>
           {t("calls", { n: count(sums.unpriced_calls) })}
         </Figure>
       )}
