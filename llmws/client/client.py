@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from ..errors import Error, Unavailable
+from ..errors import Error, InvalidRequest, Unavailable
 from ..http import HTTPError
 from ..messages import Message, Parameters
 from ..recipe import Recipe
@@ -175,6 +175,8 @@ class Client:
         toolbox = Toolbox(tools)
         parts = self.run(attached(self.api, attachments)) if attachments else ()
         messages = [Message.user(prompt)] if isinstance(prompt, str) else list(prompt)
+        if not messages:
+            raise InvalidRequest("There is nothing to answer.", remedy="Pass a question, or messages.")
         messages[-1] = replace(messages[-1], parts=(*parts, *messages[-1].parts))
         if system:
             messages.insert(0, Message.system(system))

@@ -90,7 +90,8 @@ class _Sending:
         self.ended: dict[str, Any] = {}
 
     async def progress(self) -> AsyncGenerator[dict[str, Any]]:
-        """Send the file, and yield how far the import is. Leaving before the end cancels it in the service."""
+        """Send the file, and yield how far the import is; leaving before the end cancels it in the service, and so does
+        what goes wrong before the file is there: a person has few imports at once."""
         told = await self._api.create_import(self._path.name, self._size)
         try:
             with self._path.open("rb") as file:
@@ -107,8 +108,10 @@ class _Sending:
                 pause = min(pause * 1.5, _LATEST_S)
                 told = await self._api.show_import(told["id"])
             yield told
-        except (asyncio.CancelledError, GeneratorExit, InvalidRequest):
-            if told["state"] != "ended":
+        except BaseException as problem:
+            # What came whole is read to its end, also where nobody could ask after it.
+            left = isinstance(problem, asyncio.CancelledError | GeneratorExit)
+            if told["state"] == "uploading" or (left and told["state"] != "ended"):
                 await given_up(self._api.cancel_import(told["id"]))
             raise
         self.ended = told

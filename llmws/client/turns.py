@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..errors import InvalidRequest
 from ..messages import Message, Parameters
-from .answers import Answer, shown
 from .choices import Choices, chosen
+from .inputs import converse
 from .origin import of_cell
+from .tools import Approve, Result, Toolbox
 
 if TYPE_CHECKING:
     from .client import Client
@@ -26,6 +27,7 @@ class Turns:
 
     id: str
     _client: Client
+    _begin: Callable[..., Awaitable[dict[str, Any]]]
 
     def edit(
         self,
@@ -33,6 +35,8 @@ class Turns:
         at: int | None = None,
         model: str | None = None,
         *,
+        tools: Sequence[Callable[..., Any]] = (),
+        approve: Approve | bool | None = None,
         parameters: Parameters | None = None,
         show: bool = True,
         **choices: Unpack[Choices],
@@ -42,6 +46,7 @@ class Turns:
         Args:
             at: which question; by default the last.
             model: another than the chat's, for this answer.
+            tools, approve: functions that the model may call, and who lets them run, as with `send`.
             show: False returns the answer only.
 
         Raises:
@@ -55,15 +60,16 @@ class Turns:
             >>> len(chat.messages())
             2
         """
-        wanted, origin, question = chosen(parameters, choices), of_cell(), self._find(at, "user")
-        send = partial(self._client.api.send, self.id, text, model, wanted, origin=origin, replaces=question)
-        return self._shown(send, show)
+        send = partial(self._client.api.send, self.id, text, replaces=self._find(at, "user"))
+        return self._answered(send, model, chosen(parameters, choices), Toolbox(tools), approve, show)
 
     def regenerate(
         self,
         model: str | None = None,
         at: int | None = None,
         *,
+        tools: Sequence[Callable[..., Any]] = (),
+        approve: Approve | bool | None = None,
         parameters: Parameters | None = None,
         show: bool = True,
         **choices: Unpack[Choices],
@@ -73,6 +79,7 @@ class Turns:
         Args:
             model: by default the one that gave the answer.
             at: instead of which answer; by default the last.
+            tools, approve: as with `send`.
             show: False returns the answer only.
 
         Raises:
@@ -84,13 +91,16 @@ class Turns:
             >>> chat.regenerate(show=False, extra={"tokens": ["Io."]}).text
             'Io.'
         """
-        return self._again(self._client.api.regenerate, at, model, chosen(parameters, choices), show)
+        again = partial(self._client.api.regenerate, self.id, self._find(at, "assistant"))
+        return self._answered(again, model, chosen(parameters, choices), Toolbox(tools), approve, show)
 
     def resume(
         self,
         model: str | None = None,
         at: int | None = None,
         *,
+        tools: Sequence[Callable[..., Any]] = (),
+        approve: Approve | bool | None = None,
         parameters: Parameters | None = None,
         show: bool = True,
         **choices: Unpack[Choices],
@@ -100,6 +110,7 @@ class Turns:
         Args:
             model: by default the one that gave the answer.
             at: which answer; by default the last.
+            tools, approve: as with `send`.
             show: False returns the rest only.
 
         Raises:
@@ -113,7 +124,8 @@ class Turns:
             >>> chat.resume(show=False, extra={"tokens": [" three"]}).text
             ' three'
         """
-        return self._again(self._client.api.resume_answer, at, model, chosen(parameters, choices), show)
+        on = partial(self._client.api.resume_answer, self.id, self._find(at, "assistant"))
+        return self._answered(on, model, chosen(parameters, choices), Toolbox(tools), approve, show)
 
     def versions(self, at: int = -1) -> list[Message]:
         """All that was said at this place of the conversation, oldest first: a question and what it was changed to, the
@@ -165,23 +177,29 @@ class Turns:
             raise InvalidRequest("Nothing was said in this chat yet.", remedy="Ask with `send`.")
         return str(fitting[-1])
 
-    def _again(
+    def _answered(
         self,
         route: Callable[..., Awaitable[dict[str, Any]]],
-        at: int | None,
         model: str | None,
         parameters: Parameters | None,
+        toolbox: Toolbox,
+        approve: Approve | bool | None,
         show: bool,
     ) -> Message:
-        how = {"parameters": parameters, "origin": of_cell()}
-        return self._shown(partial(route, self.id, self._find(at, "assistant"), model, **how), show)
+        """The answer that `route` begins, or the last of those that follow the calls of functions in it."""
+        origin = of_cell()
 
-    def _shown(self, ask: Callable[[], Awaitable[dict[str, Any]]], show: bool) -> Message:
-        async def generation() -> dict[str, Any]:
-            begun: dict[str, Any] = (await ask())["generation"]
+        async def first() -> dict[str, Any]:
+            how = {"parameters": parameters, "origin": origin, "tools": toolbox.tools}
+            begun: dict[str, Any] = (await route(model=model, **how))["generation"]
             return begun
 
-        return shown(self._client.loop, Answer(self._client.api, generation), show)
+        def ask(answer: Message | None, results: Sequence[Result]) -> Callable[[], Awaitable[dict[str, Any]]]:
+            if answer is None:
+                return first
+            return partial(self._begin, None, results, model or answer.model, parameters, origin, toolbox.tools)
+
+        return converse(self._client, ask, toolbox, approve, show)
 
 
 def _at(found: Sequence[Any], place: int) -> Any:

@@ -128,6 +128,11 @@ def test_messages_so_far_can_be_given(client: Client) -> None:
     assert client.chat(so_far, model="echo", system="Be brief.", show=False).text == "Three"
 
 
+def test_no_messages_are_no_question(client: Client) -> None:
+    with pytest.raises(InvalidRequest, match="nothing to answer"):
+        client.chat([], model="echo")
+
+
 def test_a_provider_that_refuses_is_an_error_that_says_so(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     for after in (0, 2):
         with pytest.raises(ProviderError) as caught:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +108,26 @@ def test_what_is_streamed_takes_files_and_calls_functions_like_what_is_sent(
     assert (result["role"], result["content"]) == ("tool", "3")
     assert [one.role for one in talk.messages()] == ["user", "assistant", "tool", "assistant"]
     assert capsys.readouterr().out == ""
+
+
+def test_another_answer_and_the_rest_of_one_may_call_functions_too(client: Client, vendor: VendorServer) -> None:
+    def calls(*given: tuple[str, str]) -> dict[str, Any]:
+        vendor.rounds = [list(given)]
+        return {"model": "vllm/m", "tools": [add], "approve": True, "show": False}
+
+    talk = client.chats.create(model="echo")
+    talk.send("one two three", max_tokens=2, show=False)
+    for again in (talk.resume, talk.regenerate, partial(talk.edit, "Add.")):
+        assert again(**calls(("add", '{"a": 1, "b": 2}'))).text == "Yes."
+        assert last_asked(vendor)[-1]["content"] == "3"
+        assert [one.role for one in talk.messages()][-2:] == ["tool", "assistant"]
+
+
+def test_the_model_that_is_asked_again_is_told_what_its_calls_came_to(client: Client, vendor: VendorServer) -> None:
+    talk = client.chats.create(model="echo")
+    talk.send("Add.", model="vllm/m", show=False)
+    vendor.rounds = [[("add", '{"a": 1, "b": 2}')]]
+    assert talk.regenerate(tools=[add], approve=True, show=False).model == "vllm/m"
 
 
 def test_the_person_at_the_cell_is_asked(client: Client, vendor: VendorServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import llmws
 from llmws.client import Client
-from llmws.errors import InvalidRequest, NotFound
+from llmws.errors import InvalidRequest, NotFound, Unavailable
 
 SAMPLES = Path(__file__).parents[1] / "transfer"
 
@@ -40,6 +40,20 @@ def test_a_file_that_shrinks_is_not_waited_for(client: Client, tmp_path: Path, m
     announce = client.api.create_import
     monkeypatch.setattr(client.api, "create_import", lambda name, size: announce(name, size + 1))
     with pytest.raises(InvalidRequest, match="became shorter"):
+        client.chats.import_(file, show=False)
+    assert client.run(client.api.imports()) == []
+
+
+def test_what_cannot_be_sent_leaves_no_import_open(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> dict[str, object]:
+        raise Unavailable("There is no room for this file.")
+
+    file = tmp_path / "chats.json"
+    file.write_text("[]")
+    monkeypatch.setattr(client.api, "send_import", full)
+    with pytest.raises(Unavailable):
         client.chats.import_(file, show=False)
     assert client.run(client.api.imports()) == []
 
