@@ -53,14 +53,14 @@ def test_no_page_grows_unseen(name: str) -> None:
 
 
 # As a spreadsheet reads them: past spaces, in a line of its own, with wide signs.
-FORMULAS = ("=1", "+1", "-1", "@a", " =1", "\u3000@a", "\u00a0+1", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠a")
+FORMULAS = ("=1", "+1", "-1", "@a", " =1", "\u3000@a", "\u00a0+1", "\t1", "\r1", "\n1", "＝1", "＋1", "－1", "＠a")
 
 
 def test_usage_is_summed_by_currency_and_exported_without_formulas() -> None:
     rows = [
         {"model": "=cmd|'/c calc'!A1", "calls": 2, "costs": {"USD": 0.5}, "unpriced_calls": 1},
         {"model": 'a, "b"', "calls": 1, "costs": {"CNY": 3, "USD": 0.25}},
-        *({"model": name, "calls": 0} for name in FORMULAS),
+        *({"model": name, "calls": 0} for name in (*FORMULAS, "a;=1", 'a; "@b', "a\n-1", "a;b-1")),
     ]
     script = f"""
         import {{ toCsv, totals }} from {json.dumps((UI / "src" / "usage.js").as_uri())};
@@ -71,11 +71,14 @@ def test_usage_is_summed_by_currency_and_exported_without_formulas() -> None:
     costs, unpriced, csv_text = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert costs == {"USD": 0.75, "CNY": 3}
     assert unpriced == 1
-    head, first, second, *others = csv.reader(io.StringIO(csv_text, newline=""))
+    # Without the mark Excel takes UTF-8 for the encoding of the machine, and a Chinese name becomes rubbish.
+    assert csv_text[0] == "\ufeff"
+    head, first, second, *others = csv.reader(io.StringIO(csv_text[1:], newline=""))
     assert head[:2] + head[-2:] == ["model", "calls", "cost_usd", "cost_cny"]
     assert (first[0], first[-2:]) == ("'=cmd|'/c calc'!A1", ["0.5", ""])
     assert (second[0], second[-2:]) == ('a, "b"', ["0.25", "3"])
-    assert [row[0] for row in others] == [f"'{name}" for name in FORMULAS]
+    assert [row[0] for row in others[: len(FORMULAS)]] == [f"'{name}" for name in FORMULAS]
+    assert [row[0] for row in others[len(FORMULAS) :]] == ["a;'=1", "a; \"'@b", "a\n'-1", "a;b-1"]
 
 
 def test_no_key_of_the_chat_page_is_taken_from_jupyterlab() -> None:

@@ -36,13 +36,17 @@ export const dayOf = (value) =>
 /** What begins like a formula: spreadsheets look past spaces, and know wide signs (as transfer/table.py does). */
 const FORMULA = /^[ \u00a0\u3000]*[=+\-@\t\r\n＝＋－＠]/;
 
+/** The same where a spreadsheet begins another cell: in half of Europe Excel separates by semicolons. */
+const LATER = /([;\t\r\n][ "\u00a0\u3000]*)(?=[=+\-@＝＋－＠])/g;
+
 /** A field of a file; what a spreadsheet would take for a formula is told to be a text. */
 function field(value) {
-  const text = typeof value === "string" && FORMULA.test(value) ? `'${value}` : String(value ?? "");
+  let text = String(value ?? "");
+  if (typeof value === "string") text = `${FORMULA.test(value) ? "'" : ""}${value.replace(LATER, "$1'")}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** The rows as comma-separated values, a column per currency. */
+/** The rows as comma-separated values, a column per currency; the mark in front tells Excel that it is UTF-8. */
 export function toCsv(rows, by) {
   const { currencies } = totals(rows);
   const head = [by, ...COUNTS, ...currencies.map((currency) => `cost_${currency.toLowerCase()}`)];
@@ -51,5 +55,5 @@ export function toCsv(rows, by) {
     ...COUNTS.map((name) => row[name] ?? 0),
     ...currencies.map((currency) => row.costs?.[currency] ?? ""),
   ]);
-  return `${[head, ...lines].map((line) => line.map(field).join(",")).join("\r\n")}\r\n`;
+  return `\ufeff${[head, ...lines].map((line) => line.map(field).join(",")).join("\r\n")}\r\n`;
 }
