@@ -86,10 +86,14 @@ class Streams:
             told = {"code": error.code, "remedy": error.remedy}
             self._take(stream, StreamEvent("error", text=error.message, data=told))
         finally:
-            if not stream.ended:
+            is_lost = not stream.ended
+            if is_lost:
                 self._take(stream, StreamEvent("end", finish_reason="interrupted"))
             if self._when_ended is not None and (message := self.message(generation_id)) is not None:
                 self._when_ended(generation_id, message)
+            if is_lost:
+                # Whoever looks at the answer again has it read anew.
+                del self._streams[generation_id]
             self._forget()
 
     def _take(self, stream: _Stream, event: StreamEvent) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anywidget
 import pytest
 
 from llmws import ui
-from llmws.errors import NotFound
+from llmws.errors import NotFound, ServiceError
 from llmws.messages import Message, StreamEvent
 
 from .fake_api import FakeClient
@@ -162,6 +162,24 @@ def test_a_stream_that_breaks_ends_with_the_error_in_the_answer(browser: Browser
     batch = browser.ended()["streams"][0][1]
     assert [event["type"] for event in batch] == ["end"]
     assert browser.wait(lambda message: message["type"] == "refused")["error"]["code"] == "internal"
+
+
+def test_an_answer_that_was_lost_sight_of_is_read_on_where_somebody_looks(browser: Browser, client: FakeClient) -> None:
+    sound = client.api.events
+
+    async def vanish(generation_id: str, after: int = 0) -> AsyncIterator[Any]:
+        client.api.events = sound  # type: ignore[method-assign]
+        raise ServiceError("The service does not answer.")
+        yield  # pragma: no cover - makes it a generator
+
+    client.api.events = vanish  # type: ignore[method-assign]
+    client.api.pause_s = 0.02
+    begun = browser.ask("say", text="word " * 10_000, key="k", model="echo")["value"]
+    assert browser.ended()["streams"][0][1][-1]["finish_reason"] == "interrupted"
+    told = browser.ask("show", id=begun["chat"]["id"])
+    assert "finish_reason" not in told["value"]["messages"][1]["message"]
+    browser.wait(lambda message: message["type"] == "deltas" and message["number"] > told["number"])
+    browser.ask("stop", generation=begun["chat"]["running"])
 
 
 def test_a_mistake_of_ours_is_told_and_not_lost(browser: Browser, client: FakeClient) -> None:
