@@ -6,7 +6,7 @@ import re
 import uuid
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from llmws.client import Client
 from llmws.client.chats import Chat
@@ -22,6 +22,19 @@ def said(client: Client, title: str, *texts: str, **where: Any) -> Chat:
         chat.send(text, show=False)
     client.run(client.api.update_chat(chat.id, **where))
     return chat
+
+
+def menu_opens_and_closes(entry: Locator) -> None:
+    page, button = entry.page, entry.get_by_role("button", name="Menu of")
+    entry.hover()
+    button.click()
+    button.click()
+    expect(page.get_by_role("menu")).to_have_count(0)
+    button.click()
+    page.get_by_role("menuitem", name="Move to folder").click()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("option").last).to_be_focused()
+    page.keyboard.press("Escape")
 
 
 def test_conversations_are_found_and_put_in_order(in_voila: Open, workspace: Workspace) -> None:  # noqa: F811
@@ -65,6 +78,9 @@ def test_conversations_are_found_and_put_in_order(in_voila: Open, workspace: Wor
     expect(folder.locator(entry("Tides"))).to_be_visible()
     entry("Journey").locator(".lw-entry-open").drag_to(folder.locator(".lw-folder-head"))
     expect(folder.locator(".lw-folder-count")).to_have_text("2")
+
+    # The button of a menu closes it, too; from its field the keys go through what may be chosen, both ways.
+    menu_opens_and_closes(entry("Journey"))
 
     # Pinned it stands above all, whatever folder it is in; a tag lists its own alone.
     chat.act(entry("Journey"), "Pin")

@@ -137,3 +137,139 @@ def test_text_is_copied_also_where_the_clipboard_is_refused() -> None:
         """,
     )
     assert told == [["copy", "moons"], ["copy", "moons"]]
+
+
+def test_what_was_read_before_a_question_takes_nothing_back() -> None:
+    told = played(
+        CHAT,
+        """
+        page.pulse();
+        const pulse = sent.at(-1);
+        page.send("Hi");
+        await page.changes.kept;
+        const question = { id: "q", message: { role: "user" } };
+        const answer = { id: "a", generation_id: "g", message: { role: "assistant" } };
+        reply(sent.at(-1), { chat: { ...chat, running: "g" }, items: [question, answer] });
+        reply(pulse, { models: [], chats });
+        const before = [page.open.value.running, page.library.find("c").running];
+        page.pulse();
+        reply(sent.at(-1), { models: [], chats });
+        tell({ before, after: [page.open.value.running, page.library.find("c").running] });
+        """,
+    )
+    assert told == {"before": ["g", "g"], "after": [None, None]}
+
+
+def test_what_a_conversation_came_to_is_read_also_where_more_was_told_since() -> None:
+    told = played(
+        CHAT,
+        """
+        page.take(snapshot());
+        const asked = performance.now();
+        page.know({ ...chat, title: "Moons", totals: { old: 1 }, context: {} });
+        const { title, totals } = page.latest({ ...chat, title: "", totals: { old: 0 }, context: {} }, asked);
+        tell({ title, totals });
+        """,
+    )
+    assert told == {"title": "Moons", "totals": {"old": 0}}
+
+
+# A compare page that shows what was asked earlier: `models` are asked next.
+COMPARED = """
+const { Comparisons } = await import("./comparisons.js");
+const page = new Comparisons({ ...model, get: () => [] });
+const about = { id: "1", prompt: "Moons?", models: ["a", "b"], created_at: 1 };
+const items = about.models.map((model) => ({ model, generation_id: model, message: { finish_reason: "stop" } }));
+const earlier = { items: [{ ...about, id: "2", created_at: 2 }], next_cursor: "3" };
+reply(sent[0], { models: [], earlier, comparison: { ...about, items } });
+"""
+
+
+def test_the_models_that_were_chosen_stay_when_a_comparison_is_told_again() -> None:
+    told = played(
+        BROWSER,
+        COMPARED,
+        """
+        const chosen = () => [...page.chosen.value];
+        const first = chosen();
+        page.add("c");
+        page.again();
+        reply(sent.at(-1), { comparison: { ...about, items } });
+        const again = chosen();
+        page.show("2");
+        reply(sent.at(-1), { comparison: { ...about, id: "2", models: ["b", "a"], items } });
+        tell({ first, again, other: chosen(), listed: page.earlier.value.map(({ id }) => id) });
+        """,
+    )
+    assert told == {"first": ["a", "b"], "again": ["a", "b", "c"], "other": ["b", "a"], "listed": ["2", "1"]}
+
+
+def test_a_comparison_that_was_stopped_before_it_began_is_stopped() -> None:
+    told = played(
+        BROWSER,
+        COMPARED,
+        """
+        page.send("And stars?");
+        const ask = sent.at(-1);
+        page.stopAll();
+        const early = asked("stop_all").length;
+        reply(ask, { comparison: { ...about, id: "3", items: [] } });
+        tell({ early, stopped: asked("stop_all").map(({ values }) => values.id) });
+        """,
+    )
+    assert told == {"early": 0, "stopped": ["3"]}
+
+
+def test_what_is_kept_of_one_assistant_does_not_close_the_form_of_another() -> None:
+    told = played(
+        CHAT,
+        """
+        const { assistants } = page;
+        const form = { name: "Poet", description: "", model: "a", system: "", parameters: {} };
+        assistants.edit({ ...form, id: "1" });
+        const saved = assistants.save(assistants.editing.value);
+        const save = sent.at(-1);
+        assistants.edit({ ...form, id: "2" });
+        reply(save, { ...form, id: "1" });
+        await saved;
+        tell(assistants.editing.value.id);
+        """,
+    )
+    assert told == "2"
+
+
+def test_tags_are_put_to_what_a_conversation_has_by_now_also_where_it_left_the_list() -> None:
+    told = played(
+        CHAT,
+        """
+        page.library.sought.value = null;
+        page.know({ ...chat, archived: true, tags: ["sea"] });
+        tell({ listed: page.library.find("c"), tags: page.library.now(chat).tags });
+        """,
+    )
+    assert told == {"listed": None, "tags": ["sea"]}
+
+
+def test_two_models_that_are_hidden_at_once_are_both_hidden() -> None:
+    told = played(
+        BROWSER,
+        """
+        const { Providers } = await import("./providers.js");
+        const page = new Providers(model);
+        const provider = { id: "p", only: [] };
+        const models = ["a", "b", "c"].map((name) => ({ id: `p/${name}`, offered: true }));
+        const now = { providers: [provider], spend: [], limits: [] };
+        reply(sent[0], { me: { actions: ["configure"] }, vendors: [], ...now, shown: { provider, models } });
+        page.offer(provider, models[0], false);
+        const both = page.offer(provider, models[1], false);
+        await settled();
+        const only = ["b", "c"];
+        const left = models.map((one) => ({ ...one, offered: one.id !== "p/a" }));
+        reply(sent.at(-1), { provider: { ...provider, only }, models: left });
+        await settled();
+        reply(sent.at(-1), { provider, models });
+        await both;
+        tell(asked("offer").map(({ values }) => values.only));
+        """,
+    )
+    assert told == [["b", "c"], ["c"]]

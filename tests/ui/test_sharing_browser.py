@@ -162,9 +162,12 @@ def test_two_people_share_a_conversation_and_an_assistant(open_as: OpenAs, hub: 
     dialog.get_by_role("button", name="Undo").click()
     dialog.get_by_role("button", name="Stop sharing with pia").click()
     expect(dialog).to_contain_text("pia no longer has it.")
+    pia.get_by_role("textbox", name="Message").fill("Begun.")
     shared.get_by_role("button", name="Name three moons.").click()
     expect(pia.locator(".lw-toast[data-bad=true]")).to_contain_text("There is no such shared chat.")
     expect(shared).to_have_count(0)
+    expect(pia.get_by_role("textbox", name="Message")).to_have_value("Begun.")
+    pia.get_by_role("textbox", name="Message").fill("")
 
     # By link, which a browser without an account opens.
     link_opens_until_it_is_revoked(olga, hub)

@@ -66,7 +66,7 @@ function Reasoning({ text, thinking, lasted }) {
   );
 }
 
-function Failure({ error, onRetry, children }) {
+function Failure({ error, busy, onRetry, children }) {
   return (
     <div class="lw-failure" role="alert">
       <Icon name="alert" />
@@ -75,7 +75,7 @@ function Failure({ error, onRetry, children }) {
         {error.remedy && <p>{said(error.remedy)}</p>}
       </div>
       {onRetry && (
-        <button type="button" class="lw-button" onClick={onRetry}>
+        <button type="button" class="lw-button" disabled={busy} onClick={onRetry}>
           {t("retry")}
         </button>
       )}
@@ -140,7 +140,7 @@ export function Answer({ row, page, last }) {
       ))}
       <Resend row={row} page={page} last={last} />
       {message.error && (
-        <Failure error={message.error} onRetry={page.retry && (() => page.retry(row))}>
+        <Failure error={message.error} busy={page.running?.value} onRetry={page.retry && (() => page.retry(row))}>
           <GoOn row={row} page={page} last={last} />
         </Failure>
       )}

@@ -50,11 +50,13 @@ export class Assistants {
   /** Keep what was edited; what goes wrong is returned. */
   async save({ id, key, name, description, model, system, parameters }) {
     const values = { name, description, model, system, parameters: given(parameters) };
+    const edited = this.editing.value;
     try {
       const intent = id ? "change_assistant" : "make_assistant";
       const saved = await this.#page.comm.call(intent, { ...values, ...(id ? { id } : { key }) });
       this.#know(saved);
-      this.editing.value = null;
+      // Another may be edited by now.
+      if (this.editing.value === edited) this.editing.value = null;
       if (!id) this.#page.toast({ text: t("assistant_saved", { name }) });
       return null;
     } catch (problem) {

@@ -59,8 +59,8 @@ export class Attached {
   /** Take in all that a fresh tab needs. */
   started(_value) {}
 
-  /** Take in what is new. */
-  beat(_value) {}
+  /** Take in what is new, as it was when it was `asked` for or since then. */
+  beat(_value, _asked) {}
 
   /** Get a snapshot of what is shown: deltas were missed. */
   again() {}
@@ -121,12 +121,13 @@ export class Attached {
     clearTimeout(this.#timer);
     if (document.hidden) return;
     if (!this.#known && !this.#starting) return this.start();
-    this.#pulsed = performance.now();
+    const asked = performance.now();
+    this.#pulsed = asked;
     this.#asked = true;
     // The next one comes even where this one is never answered.
     this.#pulseSoon();
     try {
-      await this.comm.call("pulse", {}, (value) => batch(() => this.#beat(value)));
+      await this.comm.call("pulse", {}, (value) => batch(() => this.#beat(value, asked)));
     } catch (error) {
       this.noticeAway(error);
     }
@@ -134,10 +135,10 @@ export class Attached {
     this.#pulseSoon();
   }
 
-  #beat(value) {
+  #beat(value, asked) {
     const missed = this.away.value;
     this.away.value = false;
-    this.beat(value);
+    this.beat(value, asked);
     if (missed || this.comm.lost) this.again();
     if (missed) this.toast({ text: t("back") });
   }

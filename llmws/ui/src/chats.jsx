@@ -74,10 +74,12 @@ function Header({ page, drawer, onLanguage }) {
 function Page({ page, onLanguage }) {
   const drawer = useSignal(false);
   const panel = useSignal(null);
+  const text = useSignal("");
   const input = useRef();
   const reading = page.sharing.reading.value;
   const drop = useDrop(page);
   const box = useRef();
+  const scrim = useRef();
   const able = {
     page,
     find: () => {
@@ -97,7 +99,8 @@ function Page({ page, onLanguage }) {
   const onKeyDown = (event) => {
     // What is typed here is no business of the notebook.
     event.stopPropagation();
-    if (event.key === "Escape" && drawer.value) {
+    // A wide page has no drawer, whether or not one was asked for.
+    if (event.key === "Escape" && scrim.current.offsetParent) {
       drawer.value = false;
       input.current?.focus();
     } else if (event.key === "Escape" && page.running.value) {
@@ -124,6 +127,7 @@ function Page({ page, onLanguage }) {
         }}
       />
       <div
+        ref={scrim}
         class="lw-scrim"
         aria-hidden="true"
         onPointerDown={() => {
@@ -137,7 +141,7 @@ function Page({ page, onLanguage }) {
         {reading ? <SharedChat page={page} /> : <Stream page={page} />}
         {!reading && <Elsewhere page={page} />}
         <Toasts page={page} />
-        {!reading && <Composer page={page} panel={panel} input={input} />}
+        {!reading && <Composer page={page} panel={panel} input={input} text={text} />}
         <DropHint over={drop.over} />
       </main>
       <ShareDialog page={page} />

@@ -257,7 +257,8 @@ function Composer({ page }) {
   const few = page.chosen.value.length < 2;
   useEffect(() => {
     if (!page.returned.value) return;
-    text.value = page.returned.value;
+    // The next question may have been begun meanwhile.
+    text.value = [page.returned.value, text.value].filter(Boolean).join("\n\n");
     page.returned.value = "";
   }, [page.returned.value]);
   const send = () => {

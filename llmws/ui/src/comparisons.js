@@ -62,14 +62,14 @@ export class Comparisons extends Attached {
 
   started({ models, earlier, comparison }) {
     this.beat({ models, earlier });
-    if (comparison) this.#snapshot(comparison);
+    if (comparison) this.#take(comparison);
     if (!this.chosen.value.length) this.chosen.value = this.#first();
   }
 
   /** The models of the notebook's call, else those of last time, else the first that are ready. */
   #first() {
     const known = (ids) => ids.filter((id) => this.models.value.some((model) => model.id === id));
-    const last = known(JSON.parse(recall(localStorage, LAST) ?? "[]"));
+    const last = known((recall(localStorage, LAST) ?? "").split("\n"));
     const ready = this.models.value.filter((model) => model.state !== "unavailable").map((model) => model.id);
     // A provider may know models that it does not list.
     return [this.wanted, last, ready.slice(0, 2)].find((ids) => ids.length) ?? [];
@@ -102,8 +102,11 @@ export class Comparisons extends Attached {
     const place = this.place.value;
     await this.attempt("show", { id }, ({ comparison }) => {
       this.comm.follow();
-      if (place === this.place.value && comparison) this.#snapshot(comparison);
+      const isNew = this.loading.value;
       this.loading.value = false;
+      if (place !== this.place.value || !comparison) return;
+      if (isNew) this.#take(comparison);
+      else this.#snapshot(comparison);
     });
   }
 
@@ -140,14 +143,19 @@ export class Comparisons extends Attached {
       return column;
     });
     this.open.value = comparison;
-    this.chosen.value = comparison.models;
     this.#list(comparison);
     remember(sessionStorage, this.#memory, comparison.id);
   }
 
+  /** Show a comparison that was not shown before: its models are asked next. */
+  #take(comparison) {
+    this.#snapshot(comparison);
+    this.chosen.value = comparison.models;
+  }
+
   #list(comparison) {
-    if (!this.earlier.value.some((one) => one.id === comparison.id))
-      this.earlier.value = [comparison, ...this.earlier.value];
+    if (this.earlier.value.some((one) => one.id === comparison.id)) return;
+    this.earlier.value = [comparison, ...this.earlier.value].sort((one, other) => other.created_at - one.created_at);
   }
 
   async showMore() {
@@ -184,7 +192,7 @@ export class Comparisons extends Attached {
 
   #choose(ids) {
     this.chosen.value = ids;
-    remember(localStorage, LAST, JSON.stringify(ids));
+    remember(localStorage, LAST, ids.join("\n"));
   }
 
   change(values) {
@@ -206,7 +214,10 @@ export class Comparisons extends Attached {
       { prompt: text, models, key, parameters, system: system || null },
       ({ comparison }) => {
         this.comm.follow();
-        if (place === this.place.value) this.#snapshot(comparison);
+        if (place !== this.place.value) return;
+        const { stopped } = this.open.value;
+        this.#snapshot(comparison);
+        if (stopped) this.stopAll();
       },
     );
     if (asked || place !== this.place.value) return;
@@ -222,6 +233,8 @@ export class Comparisons extends Attached {
   }
 
   stopAll() {
-    if (this.open.value?.id) this.attempt("stop_all", { id: this.open.value.id });
+    const { open } = this;
+    if (open.value.id) this.attempt("stop_all", { id: open.value.id });
+    else open.value = { ...open.value, stopped: true };
   }
 }

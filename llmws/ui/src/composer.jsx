@@ -44,8 +44,8 @@ function ModelPicker({ page, onClose }) {
   );
 }
 
-export function Composer({ page, panel, input }) {
-  const text = useSignal("");
+/** `text` is what is being written: it is there again when the composer comes back. */
+export function Composer({ page, panel, input, text }) {
   const model = page.model.value;
   const running = page.running.value;
   const state = model?.state ?? "missing";

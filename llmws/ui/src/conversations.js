@@ -52,6 +52,8 @@ export class Conversations extends Attached {
 
   #memory;
   #shown = null;
+  /** What was last told of a chat by itself, and when, by its id. */
+  #told = new Map();
 
   constructor(model) {
     super(model, {
@@ -91,7 +93,7 @@ export class Conversations extends Attached {
 
   started({ models, chats, chat }) {
     this.models.value = models;
-    this.library.refresh(chats);
+    this.library.refresh(chats, performance.now());
     this.draft.value = { ...this.draft.value, model: this.#firstModel() };
     if (chat) this.take(chat);
     this.#readOthers();
@@ -109,21 +111,23 @@ export class Conversations extends Attached {
     this.#show(this.open.value?.id ?? null);
   }
 
-  beat({ models, chats }) {
+  beat({ models, chats }, asked) {
     this.models.value = models;
     if (!this.modelId.value) this.draft.value = { ...this.draft.value, model: this.#firstModel() };
-    this.library.refresh(chats);
+    this.library.refresh(chats, asked);
     this.#readOthers();
     const { id } = this.open.value ?? {};
     const chat = chats.items.find((one) => one.id === id);
-    if (chat) this.heard(chat);
+    if (chat) this.heard(this.latest(chat, asked));
     else if (id) this.#hear(id);
   }
 
   /** Ask for the open chat, which is in no list that was read: in a closed folder, archived, or old. */
   async #hear(id) {
+    const asked = performance.now();
+    const apply = (chat) => id === this.open.value?.id && this.heard(this.latest(chat, asked));
     try {
-      await this.comm.call("about", { id }, (chat) => batch(() => id === this.open.value?.id && this.heard(chat)));
+      await this.comm.call("about", { id }, (chat) => batch(() => apply(chat)));
     } catch (error) {
       // It may be deleted elsewhere; what it said stays to be read.
       this.noticeAway(error);
@@ -134,8 +138,8 @@ export class Conversations extends Attached {
   heard(chat) {
     // Another notebook or dashboard said something in it.
     const said = chat.updated_at > this.open.value.updated_at;
-    this.open.value = chat;
-    const unseen = chat.running && !this.rows.value.some((row) => row.generation === chat.running);
+    this.open.value = this.changes.over(chat);
+    const unseen = chat.running && !this.rows.value.some((row) => row.generation === chat.running && isOpen(row));
     if (said || unseen) this.again();
   }
 
@@ -281,7 +285,7 @@ export class Conversations extends Attached {
       this.know(chat);
       if (place !== this.place.value) return;
       this.#arrived(sent, items);
-      this.open.value = chat;
+      this.open.value = this.changes.over(chat);
       remember(sessionStorage, this.#memory, chat.id);
       if (sent.at(-1).stopped) this.stop();
     });
@@ -376,9 +380,18 @@ export class Conversations extends Attached {
   know(heard) {
     if (this.library.isGone(heard.id)) return;
     const chat = this.changes.over(heard);
+    this.#told.set(chat.id, { chat, at: performance.now() });
     this.turns.know(chat);
     if (this.open.value?.id === chat.id) this.open.value = chat;
     if (!chat.temporary) this.library.know(chat);
+  }
+
+  /** `chat` as it was read by who `asked` at a time, and as it was told of since: what it came to is only read. */
+  latest(chat, asked) {
+    const told = this.#told.get(chat.id);
+    if (!told || told.at < asked) return chat;
+    const { totals, context } = chat;
+    return { ...chat, ...told.chat, totals, context };
   }
 
   /** A chat was deleted, here or elsewhere. */

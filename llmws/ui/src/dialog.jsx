@@ -3,7 +3,10 @@ import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { IconButton } from "./icons.jsx";
 import { t } from "./strings.js";
 
-/** Escape, its cross and a press beside it close it. Without `bar`, the buttons at its end, it is there to be read. */
+/**
+ * Escape and its cross close it, and a press beside it where it holds no form: what was typed would be lost. `bar` are
+ * the buttons at its end.
+ */
 export function Dialog({ title, onClose, bar, children }) {
   const box = useRef();
   const name = useId();
@@ -29,7 +32,7 @@ export function Dialog({ title, onClose, bar, children }) {
     event.preventDefault();
     onClose();
   };
-  const onPress = (event) => event.target === box.current && onClose();
+  const onPress = ({ target }) => target === box.current && !target.querySelector("form") && onClose();
   return (
     <dialog
       class="lw-dialog"

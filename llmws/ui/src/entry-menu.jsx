@@ -95,7 +95,7 @@ function FolderChoice({ chat, library, onClose }) {
 }
 
 function TagChoice({ chat, library }) {
-  const now = library.find(chat.id) ?? chat;
+  const now = library.now(chat);
   const set = (tags) => library.place(now, { tags: [...tags].sort() });
   const names = [...new Set([...library.tags.value.map(({ name }) => name), ...now.tags])];
   const toggle = (name) => set(now.tags.includes(name) ? now.tags.filter((one) => one !== name) : [...now.tags, name]);

@@ -180,7 +180,8 @@ export class FineTunes extends Attached {
   #know(job) {
     if (this.open.value?.id === job.id) this.open.value = job;
     const at = this.jobs.value.findIndex((one) => one.id === job.id);
-    this.jobs.value = at < 0 ? [job, ...this.jobs.value] : this.jobs.value.with(at, job);
+    if (at >= 0) this.jobs.value = this.jobs.value.with(at, job);
+    else this.jobs.value = [job, ...this.jobs.value].sort((one, other) => other.created_at - one.created_at);
   }
 
   #forget(id) {

@@ -106,9 +106,14 @@ export class Library {
     return found ?? null;
   }
 
+  /** `chat` as it was last told of: it may have left the lists meanwhile. */
+  now(chat) {
+    return this.find(chat.id) ?? this.#page.latest(chat, 0);
+  }
+
   /** Take in the first page of what is outside of folders, and which folders and tags there are. */
-  refresh({ items, next_cursor, folders, tags }) {
-    this.outside.begin({ items: this.#there(items), next_cursor });
+  refresh({ items, next_cursor, folders, tags }, asked) {
+    this.outside.begin({ items: this.#there(items, asked), next_cursor });
     this.#head({ folders, tags });
     for (const { name } of folders) if (this.opened.value.has(name)) this.#read(this.opened.value.get(name));
   }
@@ -119,23 +124,27 @@ export class Library {
     if (!tags.some(({ name }) => name === this.tag.value) && this.tag.value) this.byTag(null);
   }
 
-  #there(items) {
-    return items.filter((chat) => !this.#gone.has(chat.id));
+  /** Those of `items`, which were asked for at a time, that are there yet; as they are now, as far as that is known. */
+  #there(items, asked) {
+    return items.filter((chat) => !this.#gone.has(chat.id)).map((chat) => this.#page.latest(chat, asked));
   }
 
-  async #read(list) {
-    const apply = ({ items, next_cursor }) => {
-      list.begin({ items: this.#there(items), next_cursor });
-      for (const chat of items) if (chat.id === this.#page.open.value?.id) this.#page.heard(chat);
-    };
-    await this.#page.attempt("find", list.among, apply);
-  }
-
-  async showMore(list) {
-    const { more, among } = list;
-    await this.#page.attempt("find", { ...among, cursor: more.value }, ({ items, next_cursor }) =>
-      list.goOn({ items: this.#there(items), next_cursor }),
+  async #find(values, apply) {
+    const asked = performance.now();
+    await this.#page.attempt("find", values, ({ items, next_cursor }) =>
+      apply({ items: this.#there(items, asked), next_cursor }),
     );
+  }
+
+  #read(list) {
+    return this.#find(list.among, (found) => {
+      list.begin(found);
+      for (const chat of found.items) if (chat.id === this.#page.open.value?.id) this.#page.heard(chat);
+    });
+  }
+
+  showMore(list) {
+    return this.#find({ ...list.among, cursor: list.more.value }, (found) => list.goOn(found));
   }
 
   /** List what `query` finds; an empty one lists all again. */
@@ -164,9 +173,9 @@ export class Library {
     const holds = (chat) => chat.archived === archived && (!tag || chat.tags.includes(tag));
     const list = new Listed(among, holds);
     const isWanted = () => query === this.query.value && tag === this.tag.value && archived === this.archived.value;
-    await this.#page.attempt("find", among, ({ items, next_cursor }) => {
+    await this.#find(among, (found) => {
       if (!isWanted()) return;
-      list.begin({ items: this.#there(items), next_cursor });
+      list.begin(found);
       this.sought.value = list;
     });
   }

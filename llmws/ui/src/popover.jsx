@@ -7,7 +7,9 @@ export const walk = (selector) => (event) => {
   if (!step) return;
   const all = [...event.currentTarget.querySelectorAll(selector)];
   if (!all.length) return;
-  all.at((all.indexOf(event.target) + step) % all.length)?.focus();
+  const at = all.indexOf(event.target);
+  // From elsewhere to the first, or to the last.
+  all.at(at < 0 ? Math.min(step, 0) : (at + step) % all.length).focus();
   event.preventDefault();
 };
 
@@ -21,7 +23,7 @@ export function Popover({ role = "dialog", label, onClose, children }) {
     first.find(Boolean)?.focus();
     const onPress = ({ target }) => {
       // Its own button closes it by itself.
-      if (!panel.contains(target) && !target.closest("[aria-expanded=true]")) onClose();
+      if (!panel.contains(target) && !target.closest("[aria-haspopup][aria-expanded=true]")) onClose();
     };
     document.addEventListener("pointerdown", onPress, true);
     return () => {

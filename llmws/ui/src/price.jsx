@@ -105,6 +105,7 @@ export function Price({ model, provider, page }) {
               type="button"
               class="lw-price"
               aria-label={`${t("price_set_of", { name: model.id })}: ${now}`}
+              aria-haspopup="dialog"
               aria-expanded={open.value}
               onClick={() => {
                 open.value = !open.value;

@@ -74,6 +74,7 @@ export class Providers extends Attached {
 
   #memory = `llmws.providers:${location.pathname}`;
   #asked = 0;
+  #offering = Promise.resolve();
 
   constructor(model) {
     super(model, {
@@ -301,9 +302,16 @@ export class Providers extends Attached {
     });
   }
 
-  /** Offer a model, or no longer: the patterns of those that are offered become the models' own names. */
-  async offer(provider, model, offered) {
-    const before = provider.only;
+  /** Offer a model, or no longer. One after the other: each goes by what the one before has left. */
+  offer(provider, model, offered) {
+    this.#offering = this.#offering.then(() => this.#offer(provider, model, offered));
+    return this.#offering;
+  }
+
+  /** The patterns of those that are offered become the models' own names. */
+  async #offer(provider, model, offered) {
+    if (this.openId.value !== provider.id) return;
+    const before = this.open.value.only;
     const rest = this.models.value.filter((one) => (one.id === model.id ? offered : one.offered));
     const all = rest.length === this.models.value.length;
     const set = (only) =>

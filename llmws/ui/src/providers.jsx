@@ -123,6 +123,10 @@ function Body({ page, theme, editing }) {
   return page.open.value ? <ProviderView page={page} editing={editing} /> : <ProviderList page={page} />;
 }
 
+/** Where something is written Escape is about that: a search is cleared, and no key is lost that was just typed. */
+const holdsText = (element) =>
+  element.matches("textarea, input:not([type=checkbox], [type=radio])") && element.value !== "";
+
 function Page({ page, theme, onLanguage }) {
   const editing = useSignal(false);
   const root = useRef();
@@ -137,8 +141,8 @@ function Page({ page, theme, onLanguage }) {
   const onKeyDown = (event) => {
     // What is typed here is no business of the notebook.
     event.stopPropagation();
-    if (event.key === "Escape" && !event.defaultPrevented && (page.openId.value || page.adding.value !== null))
-      page.leave();
+    const inside = page.openId.value || page.adding.value !== null;
+    if (event.key === "Escape" && !event.defaultPrevented && inside && !holdsText(event.target)) page.leave();
   };
   return (
     <div ref={root} tabIndex={-1} class="lw-page lw-providers" data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>

@@ -1,12 +1,12 @@
 /** A fine-tune that runs or ran: how far, how well, what it printed, and what can be done with it. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { CopyButton } from "./copy-button.jsx";
 import { CurvePlot } from "./curve-plot.jsx";
 import { useEnd } from "./end.js";
 import { isLive, stateOf } from "./finetunes.js";
 import { count, duration, exactTime, loss, relativeTime } from "./format.js";
-import { Icon, IconButton } from "./icons.jsx";
-import { copyText } from "./page.js";
+import { Icon } from "./icons.jsx";
 import { said } from "./said.js";
 import { t } from "./strings.js";
 
@@ -89,26 +89,14 @@ function Why({ job }) {
 }
 
 function Model({ page, job }) {
-  const copied = useSignal(false);
   const line = `client.chat("…", model=${JSON.stringify(job.model)})`;
-  const onCopy = async () => {
-    await copyText(line);
-    copied.value = true;
-    setTimeout(() => {
-      copied.value = false;
-    }, 1500);
-  };
   return (
     <section class="lw-card lw-served">
       <div>
         <h3>{t("served", { model: job.model })}</h3>
         <p class="lw-quiet lw-code-line">
           <code>{line}</code>
-          <IconButton
-            name={copied.value ? "check" : "copy"}
-            label={t(copied.value ? "copied" : "copy")}
-            onClick={onCopy}
-          />
+          <CopyButton label={t("copy")} text={() => line} />
         </p>
       </div>
       <button type="button" class="lw-primary" onClick={() => page.talkTo(job.model)}>
@@ -139,7 +127,7 @@ function Log({ page }) {
             {t("latest")}
           </button>
         )}
-        <IconButton name="copy" label={t("copy_log")} onClick={() => copyText(text)} />
+        <CopyButton label={t("copy_log")} text={() => text} />
       </header>
       <div class="lw-output-text" ref={box} {...on} tabIndex={0} role="log" aria-label={t("log")} aria-live="off">
         <pre ref={inner}>{text || t("log_empty")}</pre>

@@ -52,8 +52,17 @@ export function onShortcut(event, able) {
   act(able);
 }
 
+const nameOf = (key) => (MAC && SIGNS[key]) || NAMES[key] || key;
+
+/** Keys in a hint. */
+export const written = (keys) =>
+  keys
+    .split("+")
+    .map(nameOf)
+    .join(MAC ? "" : "+");
+
 function Keys({ keys }) {
-  return keys.split("+").map((key) => <kbd key={key}>{(MAC && SIGNS[key]) || NAMES[key] || key}</kbd>);
+  return keys.split("+").map((key) => <kbd key={key}>{nameOf(key)}</kbd>);
 }
 
 export function Shortcuts({ onClose }) {

@@ -7,6 +7,7 @@ import { Icon, IconButton } from "./icons.jsx";
 import { t } from "./library-strings.js";
 import { walk } from "./popover.jsx";
 import { SharedWithMe } from "./sharing.jsx";
+import { written } from "./shortcuts.jsx";
 import "./sidebar.css";
 
 const SEARCH_AFTER_MS = 200;
@@ -103,6 +104,19 @@ function Found({ chat }) {
   );
 }
 
+/** Opens the menu of an entry, and closes it. */
+function MenuButton({ label, menu, isOpen, onOpen }) {
+  const onClick = (event) => {
+    if (isOpen) menu.value = null;
+    else onOpen(event);
+  };
+  return (
+    <span class="lw-entry-actions">
+      <IconButton name="more" label={label} aria-haspopup="menu" aria-expanded={isOpen} onClick={onClick} />
+    </span>
+  );
+}
+
 function Entry({ chat, page, onPick, menu }) {
   const { library } = page;
   const current = chat.id === page.open.value?.id;
@@ -113,6 +127,7 @@ function Entry({ chat, page, onPick, menu }) {
       </li>
     );
   const title = chat.title || t("untitled");
+  const hasMenu = menu.value?.chat?.id === chat.id;
   const openMenu = (event) => {
     event.preventDefault();
     event.stopPropagation();
@@ -128,7 +143,7 @@ function Entry({ chat, page, onPick, menu }) {
     event.preventDefault();
   };
   return (
-    <li class="lw-entry" data-current={current} data-menu={menu.value?.chat === chat} onContextMenu={openMenu}>
+    <li class="lw-entry" data-current={current} data-menu={hasMenu} onContextMenu={openMenu}>
       <button
         type="button"
         class="lw-entry-open"
@@ -145,15 +160,7 @@ function Entry({ chat, page, onPick, menu }) {
         {chat.match ? <Found chat={chat} /> : <span class="lw-entry-title">{title}</span>}
         {chat.running && <span class="lw-pulse" role="img" aria-label={t("answering")} />}
       </button>
-      <span class="lw-entry-actions">
-        <IconButton
-          name="more"
-          label={t("entry_menu", { title })}
-          aria-haspopup="menu"
-          aria-expanded={menu.value?.chat === chat}
-          onClick={openMenu}
-        />
-      </span>
+      <MenuButton label={t("entry_menu", { title })} menu={menu} isOpen={hasMenu} onOpen={openMenu} />
     </li>
   );
 }
@@ -181,6 +188,7 @@ function Folder({ folder, page, menu, ...rest }) {
   const { library } = page;
   const over = useSignal(false);
   const list = library.opened.value.get(folder.name);
+  const hasMenu = menu.value?.folder?.name === folder.name;
   const openMenu = (event) => {
     event.preventDefault();
     event.stopPropagation();
@@ -210,7 +218,7 @@ function Folder({ folder, page, menu, ...rest }) {
   };
   return (
     <li class="lw-folder" data-over={over.value} onDragOver={onDragOver} onDragLeave={leave} onDrop={onDrop}>
-      <div class="lw-entry lw-folder-head" data-menu={menu.value?.folder === folder} onContextMenu={openMenu}>
+      <div class="lw-entry lw-folder-head" data-menu={hasMenu} onContextMenu={openMenu}>
         {library.renamingFolder.value === folder.name ? (
           <NameInput
             name={folder.name}
@@ -234,15 +242,12 @@ function Folder({ folder, page, menu, ...rest }) {
               <span class="lw-entry-title">{folder.name}</span>
               <span class="lw-folder-count">{folder.chats}</span>
             </button>
-            <span class="lw-entry-actions">
-              <IconButton
-                name="more"
-                label={t("folder_menu", { name: folder.name })}
-                aria-haspopup="menu"
-                aria-expanded={menu.value?.folder === folder}
-                onClick={openMenu}
-              />
-            </span>
+            <MenuButton
+              label={t("folder_menu", { name: folder.name })}
+              menu={menu}
+              isOpen={hasMenu}
+              onOpen={openMenu}
+            />
           </>
         )}
       </div>
@@ -412,7 +417,7 @@ export function Sidebar({ page, onClose }) {
         <button
           type="button"
           class="lw-new"
-          title="Ctrl+Shift+O"
+          title={written("Mod+Shift+O")}
           onClick={() => {
             page.startNew();
             onClose();

@@ -1,15 +1,14 @@
 /** What can be done with a message that stands there: copied, edited, asked for again, continued, and its versions. */
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { CopyButton } from "./copy-button.jsx";
 import { IconButton } from "./icons.jsx";
 import { textOf } from "./messages.js";
 import { ModelOption } from "./model-option.jsx";
-import { copyText } from "./page.js";
 import { Popover } from "./popover.jsx";
 import { t } from "./turn-strings.js";
 import "./turns.css";
 
-const COPIED_MS = 1_500;
 /** What stands free between a list of models and the end of its room. */
 const MARGIN = 8;
 /** How an answer ends of which there may be more. */
@@ -17,20 +16,6 @@ const CUT_OFF = ["length", "cancelled", "interrupted", "error"];
 
 /** Whether the service has the message: only then can anything be done about it. */
 const isKept = (row) => row.siblings.value.length > 0;
-
-export function CopyButton({ label, text }) {
-  const copied = useSignal(false);
-  const onClick = async () => {
-    await copyText(text());
-    copied.value = true;
-    setTimeout(() => {
-      copied.value = false;
-    }, COPIED_MS);
-  };
-  return (
-    <IconButton name={copied.value ? "check" : "copy"} label={copied.value ? t("copied") : label} onClick={onClick} />
-  );
-}
 
 /** ‹ 2/3 › between the versions of a message. The arrow that is pressed stays under the pointer, and keeps the focus. */
 function Versions({ row, page }) {

@@ -140,8 +140,9 @@ export class Turns {
   async #look(id) {
     const page = this.#page;
     if (id !== page.open.value?.id) return;
+    const asked = performance.now();
     try {
-      await page.comm.call("about", { id }, (chat) => batch(() => page.know(chat)));
+      await page.comm.call("about", { id }, (chat) => batch(() => page.know(page.latest(chat, asked))));
     } catch (error) {
       page.noticeAway(error);
     }

@@ -22,7 +22,7 @@ export function totals(rows) {
   return { sums, currencies: Object.keys(sums.costs).sort().reverse() };
 }
 
-/** What a row is about: a day of UTC, a model, a person. */
+/** What a row is about: a day, a model, a person. */
 export function nameOf(row, by) {
   const value = row[by];
   if (by === "day") return dayOf(value);
