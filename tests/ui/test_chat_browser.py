@@ -192,8 +192,10 @@ def test_a_dashboard_reloaded_in_the_middle_shows_the_whole_answer(
     chat.open(title)
     chat.ask("Go on")
     expect(chat.answers.first).to_contain_text("w3 ")
+    chat.composer.fill("And what was begun")
     chat.page.reload()
-    _goes_on_and_is_stopped(chat.ready(), stored, title)
+    expect(chat.ready().composer).to_have_value("And what was begun")
+    _goes_on_and_is_stopped(chat, stored, title)
 
 
 @pytest.mark.long

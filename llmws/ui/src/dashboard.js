@@ -3,12 +3,9 @@
  * where its kernel ended meanwhile, with its server or with the sign-in.
  */
 import { askFor } from "./kernel.js";
-import { recall, remember } from "./page.js";
 
 const EVERY_MS = 15_000;
 const RETURNS = ["focus", "online", "pointerdown", "keydown"];
-const LEAVING = "llmws-leaving";
-const DRAFT = "llmws.draft";
 
 /** Where the dashboards are listed; null where the host says of no such place. */
 export function home() {
@@ -27,9 +24,7 @@ export function reopenWhenGone() {
   const look = async () => {
     if (document.hidden || performance.now() - looked < EVERY_MS) return;
     looked = performance.now();
-    if (!(await isGone(`${config.baseUrl}api/kernels/${config.kernelId}`))) return;
-    document.dispatchEvent(new Event(LEAVING));
-    location.reload();
+    if (await isGone(`${config.baseUrl}api/kernels/${config.kernelId}`)) location.reload();
   };
   for (const name of RETURNS) addEventListener(name, look);
   document.addEventListener("visibilitychange", look);
@@ -48,16 +43,4 @@ async function isGone(kernel) {
   } catch {
     return false;
   }
-}
-
-/** Take `text`, a signal, over from the page that was opened anew here, and hand it on if that happens again. */
-export function keepDraft(text) {
-  const before = recall(sessionStorage, DRAFT);
-  if (before !== null) {
-    text.value = before;
-    remember(sessionStorage, DRAFT, null);
-  }
-  const keep = () => remember(sessionStorage, DRAFT, text.value || null);
-  document.addEventListener(LEAVING, keep);
-  return () => document.removeEventListener(LEAVING, keep);
 }
