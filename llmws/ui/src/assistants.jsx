@@ -201,9 +201,7 @@ function AssistantForm({ edited, page }) {
             }}
           />
         </div>
-        <p class="lw-quiet">
-          {t("assistant_parameters")}: {parametersTold(edited.parameters)}
-        </p>
+        <p class="lw-quiet">{t("assistant_parameters", { told: parametersTold(edited.parameters) })}</p>
         <p class="lw-quiet">{t("assistant_hint")}</p>
         {problem.value && (
           <p class="lw-bad" role="alert">

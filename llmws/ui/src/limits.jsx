@@ -29,7 +29,7 @@ function bound(limit) {
 function whom(limit) {
   if (limit.kind === "everyone") return t("kind_everyone");
   if (limit.name === "*") return t(`kind_each_${limit.kind}`);
-  return `${t(`kind_${limit.kind}`)}: ${limit.name}`;
+  return t("limit_of", { kind: t(`kind_${limit.kind}`), name: limit.name });
 }
 
 const which = (limit) => (limit.model === "*" ? t("limit_all_models") : limit.model);

@@ -101,6 +101,7 @@ const own = {
   limit_left: ["{n} left", "剩余 {n}"],
   limit_model: ["Models", "模型"],
   limit_model_hint: ["An id, or a pattern such as openai/*; empty: all", "模型名称或通配符，如 openai/*；留空：所有模型"],
+  limit_of: ["{kind}: {name}", "{kind}：{name}"],
   limit_parallel: ["{n|call|calls} at a time", "同时 {n} 次调用"],
   limit_per_day: ["{of} a day", "每天 {of}"],
   limit_per_minute: ["{of} a minute", "每分钟 {of}"],

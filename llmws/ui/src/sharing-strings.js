@@ -17,7 +17,7 @@ const own = {
   assistant_none: ["Without an assistant", "不使用助手"],
   assistant_of: ["by {owner}", "来自 {owner}"],
   assistant_open: ["Edit", "编辑"],
-  assistant_parameters: ["Parameters", "参数"],
+  assistant_parameters: ["Parameters: {told}", "参数：{told}"],
   assistant_parameters_none: ["the model’s own", "模型默认"],
   assistant_prompt: ["System prompt", "系统提示词"],
   assistant_prompt_hint: ["How it shall answer, and what it shall keep in mind", "它应当如何回答、需要牢记什么"],

@@ -68,17 +68,22 @@ export function TitleInput({ chat, page }) {
   );
 }
 
-/** `text` with what was found in it marked; `ranges` count code points. */
-function Marked({ text, ranges }) {
-  if (!ranges?.length) return text;
+/** Words of a message without what Markdown shows them by: bold, code, headings, and the line below a table's head. */
+const plain = (words) =>
+  words.replace(/\*\*(?=\S)|(?<=\S)\*\*|`+|(?<=^|\s)(?:#{1,6}(?=\s)|\|(?:\s*:?-{3,}:?\s*\|)+)/g, "");
+
+/** `text` with what was found in it marked; `ranges` count code points. What stands between is shown as `says` it. */
+function Marked({ text, ranges, says = (words) => words }) {
+  if (!ranges?.length) return says(text);
   const letters = [...text];
   const parts = [];
   let end = 0;
   for (const [start, stop] of ranges) {
-    parts.push(letters.slice(end, start).join(""), <mark key={start}>{letters.slice(start, stop).join("")}</mark>);
+    parts.push(says(letters.slice(end, start).join("")));
+    parts.push(<mark key={start}>{letters.slice(start, stop).join("")}</mark>);
     end = stop;
   }
-  return [...parts, letters.slice(end).join("")];
+  return [...parts, says(letters.slice(end).join(""))];
 }
 
 /** Where a conversation that was found stands. */
@@ -96,7 +101,7 @@ function Found({ chat }) {
       </span>
       {match.text && (
         <span class="lw-entry-line">
-          <Marked text={match.text} ranges={match.ranges} />
+          <Marked text={match.text} ranges={match.ranges} says={plain} />
         </span>
       )}
       <Place chat={chat} />
