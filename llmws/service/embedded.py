@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -38,6 +38,19 @@ class Stand(NamedTuple):
     reason: str
 
 
+@dataclass(slots=True)
+class _Wire:
+    """What asks one process of a server. After a restart there is another, and this one goes with its last call."""
+
+    address: tuple[str, str] = field(repr=False)
+    provider: Provider
+    calls: int = 0
+
+    async def aclose_unused(self) -> None:
+        if not self.calls:
+            await self.provider.aclose()
+
+
 class EmbeddedProvider:
     """Serves the model that comes along; where that cannot be, it is listed with the reason."""
 
@@ -46,7 +59,7 @@ class EmbeddedProvider:
     def __init__(self, settings: Settings) -> None:
         self.server: Embedded | None = None
         self.problem: Error | None = None
-        self._opened: dict[str, Provider] = {}
+        self._wires: dict[Embedded, _Wire] = {}
         self._tuned: dict[str, Adapter] = {}
         self._grants: Sequence[Grant] = ()
         self._whole: dict[str, Embedded] = {}
@@ -63,8 +76,8 @@ class EmbeddedProvider:
         for server in (self.server, *self._whole.values()):
             if server is not None:
                 await server.stop()
-        for provider in self._opened.values():
-            await provider.aclose()
+        for wire in self._wires.values():
+            await wire.provider.aclose()
 
     async def serve(self, tuned: Sequence[Adapter]) -> None:
         """Serve these beside the base model, and no others; returns once they can be asked.
@@ -78,7 +91,9 @@ class EmbeddedProvider:
             await self.server.set_adapters({one.id: Path(one.path) for one in mine if one.kind == "adapter"})
             whole = {one.id: one for one in mine if one.kind == "model"}
             for gone in self._whole.keys() - whole.keys():
-                await self._whole.pop(gone).stop()
+                await (server := self._whole.pop(gone)).stop()
+                if wire := self._wires.pop(server, None):
+                    await wire.aclose_unused()
             for new in whole.keys() - self._whole.keys():
                 model = EmbeddedModel(new, new, Path(whole[new].path))
                 self._whole[new] = Embedded(model, asleep_after_s=_ASLEEP_AFTER_S)
@@ -126,15 +141,25 @@ class EmbeddedProvider:
         async with server.call(request.model) as endpoint:
             extra = {**request.parameters.extra, **endpoint.extra}
             asked = replace(request, model=endpoint.model, parameters=replace(request.parameters, extra=extra))
-            async with aclosing(self._open(endpoint).stream(asked)) as events:
-                async for event in events:
-                    yield event
+            wire, before = self._wire(server, endpoint)
+            wire.calls += 1
+            try:
+                if before is not wire:
+                    await before.aclose_unused()
+                async with aclosing(wire.provider.stream(asked)) as events:
+                    async for event in events:
+                        yield event
+            finally:
+                wire.calls -= 1
+                if self._wires.get(server) is not wire:
+                    await wire.aclose_unused()
 
-    def _open(self, endpoint: Endpoint) -> Provider:
-        """The wire to a server, which is another one after each restart."""
-        if endpoint.base_url not in self._opened:
+    def _wire(self, server: Embedded, endpoint: Endpoint) -> tuple[_Wire, _Wire]:
+        """The wire to a server as it runs now, and the one before: a restart gives it another address and key."""
+        address = endpoint.base_url, endpoint.api_key
+        known = self._wires.get(server)
+        if known is None or known.address != address:
             vendor = catalog.load()["embedded"]
-            self._opened[endpoint.base_url] = catalog.open_provider(
-                vendor, endpoint.api_key, base_url=endpoint.base_url
-            )
-        return self._opened[endpoint.base_url]
+            provider = catalog.open_provider(vendor, endpoint.api_key, base_url=endpoint.base_url)
+            self._wires[server] = _Wire(address, provider)
+        return self._wires[server], known or self._wires[server]

@@ -136,3 +136,18 @@ async def test_a_whole_model_is_served_by_a_process_of_its_own(provider: Embedde
     assert provider._whole["whole"].pid != provider.server.pid
     await provider.serve([])
     assert [told.model.id for told in provider.states(Person("ada"))] == [BASE]
+
+
+async def test_a_server_that_starts_again_is_asked_over_one_wire(provider: EmbeddedProvider) -> None:
+    """A whole model sleeps and wakes many times a day: each time it has another address and another key."""
+    assert provider.server is not None
+    request = CompletionRequest(BASE, (Message.user("Hello"),), Parameters(max_tokens=4))
+    wires = []
+    for _ in range(2):
+        await provider.start()
+        assert assemble([event async for event in provider.stream(request)]).text
+        wires += provider._wires.values()
+        await provider.server.stop()
+    assert len(wires) == 2
+    clients = [wire.provider._server._client for wire in wires]  # type: ignore[attr-defined]
+    assert [client.is_closed for client in clients] == [True, False]
