@@ -208,7 +208,10 @@ def desktop(environment: Mapping[str, str] | None = None) -> bool:
 
 
 def jupyter_search_paths(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables by which Jupyter and Voilà find our page template and its configuration, before what is there."""
+    """The variables by which Jupyter and Voilà find our page template and configuration, before what is there.
+
+    JupyterLab's is that nobody is asked about news and updates, on which the locks decide: without a feed it asks, too.
+    """
     environment = os.environ if environment is None else environment
     pages = Path(__file__).resolve().parent / "ui"
     ours = {"JUPYTER_PATH": pages, "JUPYTER_CONFIG_PATH": pages / "voila"}

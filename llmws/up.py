@@ -117,8 +117,6 @@ def _lab(settings: Settings, port: int) -> None:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.port={port}", f"--LabApp.default_url=/lab/tree/{_FIRST_PAGE}"]
-    # The locks decide on versions: nobody is to be asked about news or updates on the first page.
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command += [] if desktop() else ["--no-browser"]
     command += ["--allow-root"] if os.geteuid() == 0 else []
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as output:

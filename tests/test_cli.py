@@ -231,7 +231,9 @@ def test_up_opens_lab_and_ends_it(workspace: Workspace, tmp_path: Path, monkeypa
         url = rows[-1][14:]
         address, _, token = url.partition("?token=")
         assert address.endswith("/lab/tree/welcome.ipynb")
-        assert httpx.get(url, trust_env=False, timeout=LIMIT_S, follow_redirects=True).status_code == 200
+        page = httpx.get(url, trust_env=False, timeout=LIMIT_S, follow_redirects=True).raise_for_status().text
+        told = json.loads(re.search(r'id="jupyter-config-data"[^>]*>\s*(\{.*?\})\s*</script>', page, re.S)[1])
+        assert "@jupyterlab/apputils-extension:announcements" in told["disabledExtensions"], "it asks about news"
         assert httpx.get(address, trust_env=False, timeout=LIMIT_S).status_code == 302, "to the login"
         listing = f"{address.removesuffix('lab/tree/welcome.ipynb')}api/contents?token={token}"
         contents = httpx.get(listing, trust_env=False, timeout=LIMIT_S)

@@ -15,10 +15,7 @@ from jupyterhub.singleuser import main as serve
 
 from ..shipped import shipped
 
-# The locks decide on versions: nobody is to be asked about news or updates.
 _OPTIONS = (
-    "--LabApp.news_url=None",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     # On a loopback port, everybody on this host could subscribe to what a kernel says.
     "--KernelManager.transport=ipc",
     "--ServerApp.kernel_manager_class=llmws.hub.kernels.WatchedKernels",

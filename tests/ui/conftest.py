@@ -169,7 +169,7 @@ def lab(workspace: Workspace) -> Iterator[str]:
     port = _free_port()
     options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     options += [f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True"]
-    options += [f"--ServerApp.root_dir={workspace.notebooks}", "--LabApp.news_url=None"]
+    options += [f"--ServerApp.root_dir={workspace.notebooks}"]
     yield from _served(workspace, port, f"/api?token={TOKEN}", "lab", "jupyterlab", *options)
 
 
