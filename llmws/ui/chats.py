@@ -20,6 +20,7 @@ from .as_code import AsCode
 from .given import parameters_of
 from .inputs import Inputs, said
 from .library import Library
+from .models import askable
 from .page import STATIC, Page, intent
 from .sharing import Sharing
 from .streams import Streams
@@ -99,7 +100,7 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
     @intent
     async def start(self, view: str, *, chat: str | None = None) -> dict[str, Any]:
         """All that a fresh tab needs; `chat` is what it showed before it was reloaded, perhaps by another kernel."""
-        models, chats = await asyncio.gather(self._api.models(), self._outside())
+        models, chats = await asyncio.gather(askable(self._api), self._outside())
         shown = await self._snapshot_if_there(self.chat_id or chat)
         return {"models": models, "chats": chats, "chat": shown}
 
@@ -108,7 +109,7 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
         """Whether the service is there, and what is new."""
         try:
             async with asyncio.timeout(_PULSE_LIMIT_S):
-                models, chats = await asyncio.gather(self._api.models(), self._outside())
+                models, chats = await asyncio.gather(askable(self._api), self._outside())
         except TimeoutError:
             raise ServiceError("The service does not answer.", remedy="See `llmws status`.") from None
         return {"models": models, "chats": chats}

@@ -15,6 +15,7 @@ import traitlets
 from ..client import Client
 from ..errors import InvalidRequest, NotFound, ServiceError
 from ..messages import Message, Parameters
+from .models import askable
 from .page import STATIC, Page, intent
 from .streams import Streams
 from .typesetting import Typesetting
@@ -71,7 +72,7 @@ class Compare(Typesetting, Page):
     @intent
     async def start(self, view: str, *, comparison: str | None = None) -> dict[str, Any]:
         """All that a fresh tab needs; `comparison` is what it showed before it was reloaded."""
-        models, earlier = await asyncio.gather(self._api.models(), self._api.comparisons())
+        models, earlier = await asyncio.gather(askable(self._api), self._api.comparisons())
         # Last: what is told between a snapshot and its reply would be missing on the page.
         shown = await self._snapshot_if_there(self.comparison_id or comparison)
         return {"models": models, "earlier": earlier, "comparison": shown}
@@ -81,7 +82,7 @@ class Compare(Typesetting, Page):
         """Whether the service is there, and what is new."""
         try:
             async with asyncio.timeout(_PULSE_LIMIT_S):
-                models, earlier = await asyncio.gather(self._api.models(), self._api.comparisons())
+                models, earlier = await asyncio.gather(askable(self._api), self._api.comparisons())
         except TimeoutError:
             raise ServiceError("The service does not answer.", remedy="See `llmws status`.") from None
         return {"models": models, "earlier": earlier}

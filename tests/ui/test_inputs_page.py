@@ -107,6 +107,12 @@ def results(vendor: VendorServer) -> list[str]:
     return [told["content"] for told in bodies[-1]["messages"] if told["role"] == "tool"]
 
 
+def test_a_model_that_makes_vectors_only_is_not_offered(open_page: Callable[..., Browser]) -> None:
+    models = {model["id"] for model in open_page().ask("start", chat=None)["value"]["models"]}
+    assert {"vllm/m", "vllm/m-large"} <= models
+    assert "vllm/text-embedding-m" not in models
+
+
 def appended(browser: Browser) -> dict[str, Any]:
     """What was said because of decisions, once the model has answered to it."""
     told = browser.wait(lambda message: message["type"] == "appended" and message["view"] is None)
