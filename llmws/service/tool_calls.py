@@ -14,7 +14,6 @@ from pydantic import BeforeValidator, Field, with_config
 
 from ..errors import Conflict, InvalidRequest
 from ..messages import Message, Part, StreamEvent, Tool
-from ..providers.base import dropped
 from .bodies import STRICT, Name, Text, storable
 
 # Rounds of calls and results between two messages of a person.
@@ -122,7 +121,9 @@ def offered(tools: Iterable[GivenTool], can: bool | None) -> tuple[tuple[Tool, .
     """The functions that a model is told of; where it is known to call none, the warning that says so."""
     given = tuple(Tool(tool.name, tool.description, tool.parameters) for tool in tools)
     if given and can is False:
-        return (), (dropped("tools", "this model does not call functions"),)
+        data = {"code": "dropped", "parameter": "tools"}
+        text = "The functions were not passed on: this model does not call any."
+        return (), (StreamEvent("warning", text=text, data=data),)
     return given, ()
 
 

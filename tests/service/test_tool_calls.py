@@ -112,7 +112,7 @@ def test_a_model_that_calls_nothing_is_told_of_no_functions(service: Running, ve
     message = call(service, chat)
     assert "tools" not in vendor.asked[-1][2]
     told = [part.text for part in message.parts if part.type == "warning"]
-    assert told == ["tools was not passed on: this model does not call functions."]
+    assert told == ["The functions were not passed on: this model does not call any."]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ const own = {
   tool_allow: ["Allow", "允许"],
   tool_always: ["Always in this conversation", "在本对话中始终允许"],
   tool_arguments: ["Arguments", "参数"],
-  tool_asks: ["The model wants to call a function in your kernel.", "模型想在您的内核中调用一个函数。"],
+  tool_asks: ["The model wants to call a function of this page.", "模型想调用此页面的一个函数。"],
   tool_denied: ["denied", "已拒绝"],
   tool_deny: ["Deny", "拒绝"],
   tool_failed: ["failed", "失败"],
