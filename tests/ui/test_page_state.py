@@ -273,3 +273,42 @@ def test_two_models_that_are_hidden_at_once_are_both_hidden() -> None:
         """,
     )
     assert told == [["b", "c"], ["c"]]
+
+
+def test_a_change_of_a_conversation_that_was_deleted_holds_up_no_question() -> None:
+    told = played(
+        CHAT,
+        """
+        const settled = () => new Promise((resolve) => setImmediate(resolve));
+        page.forget("c");
+        page.library.place(chat, { archived: false });
+        await settled();
+        const { view, request } = sent.at(-1);
+        hear({ type: "reply", number: ++number, view, request, error: { code: "not_found", message: "It is gone." } });
+        page.send("Hi");
+        await settled();
+        tell({ last: sent.at(-1).intent, failed: page.rows.value.map((row) => row.message.value.error ?? null) });
+        """,
+    )
+    assert told == {"last": "say", "failed": [None, None]}
+
+
+def test_what_was_refused_is_taken_back_also_where_something_was_read_meanwhile() -> None:
+    told = played(
+        CHAT,
+        """
+        const settled = () => new Promise((resolve) => setImmediate(resolve));
+        page.pulse();
+        const pulse = sent.at(-1);
+        page.change({ system: "Be brief." });
+        await settled();
+        const { view, request } = sent.at(-1);
+        const shown = [page.open.value.system];
+        reply(pulse, { models: [], chats });
+        shown.push(page.open.value.system);
+        hear({ type: "reply", number: ++number, view, request, error: { code: "invalid_request", message: "No." } });
+        await settled();
+        tell({ shown, now: page.open.value.system ?? null });
+        """,
+    )
+    assert told == {"shown": ["Be brief.", "Be brief."], "now": None}

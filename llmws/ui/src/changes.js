@@ -24,9 +24,10 @@ export class Changes {
   /** Change `values` of `chat` by `intent`; false where they cannot be kept, and are as they were. */
   make(chat, intent, values) {
     const { id } = chat;
-    const waiting = this.#waiting.get(id);
-    this.#waiting.set(id, [...(waiting ?? []), values]);
-    this.#page.know(waiting ? this.#known.get(id) : chat);
+    const waiting = this.#waiting.get(id) ?? [];
+    if (!waiting.length) this.#known.set(id, chat);
+    this.#waiting.set(id, [...waiting, values]);
+    this.#page.know(this.#known.get(id));
     const done = this.kept.then(() => this.#ask(id, intent, values));
     this.kept = done;
     return done;

@@ -380,7 +380,7 @@ export class Conversations extends Attached {
   know(heard) {
     if (this.library.isGone(heard.id)) return;
     const chat = this.changes.over(heard);
-    this.#told.set(chat.id, { chat, at: performance.now() });
+    this.#told.set(heard.id, { chat: heard, at: performance.now() });
     this.turns.know(chat);
     if (this.open.value?.id === chat.id) this.open.value = chat;
     if (!chat.temporary) this.library.know(chat);

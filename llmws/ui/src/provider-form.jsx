@@ -88,7 +88,7 @@ export function VendorChoice({ page }) {
 }
 
 /** A key between its field and the message that sends it; `take` empties the field. */
-export function useSecret() {
+function useSecret() {
   const field = useRef();
   const held = useRef(null);
   const holds = useSignal(false);
@@ -115,7 +115,7 @@ export function useSecret() {
   };
 }
 
-export function SecretField({ secret, label, hint, describedBy, required }) {
+function SecretField({ secret, label, hint, describedBy, required }) {
   if (secret.holds.value)
     return (
       <div class="lw-field">
