@@ -22,8 +22,10 @@ _LOAD_MATHJAX = 'null===(i=t.latexTypesetter)||void 0===i||i.typeset(document.cr
 
 
 def in_one(folders: Iterable[str]) -> str:
-    """The script of the first of `folders` that has it, behind all that it asks for."""
-    folder = next(Path(one) for one in folders if (Path(one) / _ENTRY).is_file())
+    """The script of the first of `folders` that has it, behind all that it asks for; nothing where none has it."""
+    folder = next((Path(one) for one in folders if (Path(one) / _ENTRY).is_file()), None)
+    if folder is None:
+        return ""
     entry = (folder / _ENTRY).read_text(encoding="utf-8")
     named = dict.fromkeys(f"{number}.{_ENTRY}" for number in re.findall(r"\.e\((\d+)\)", entry))
     chunks = [(folder / name).read_text(encoding="utf-8") for name in named if (folder / name).is_file()]
@@ -37,6 +39,8 @@ class OneScript(Voila):
 
     def setup_template_dirs(self) -> None:
         super().setup_template_dirs()
-        self._front = tempfile.TemporaryDirectory(prefix="llmws-front-end-")  # goes with this process
-        (Path(self._front.name) / _ENTRY).write_text(in_one(self.static_paths), encoding="utf-8")
-        self.static_paths = [self._front.name, *self.static_paths]
+        script = in_one(self.static_paths)
+        if script:
+            self._front = tempfile.TemporaryDirectory(prefix="llmws-front-end-")  # goes with this process
+            (Path(self._front.name) / _ENTRY).write_text(script, encoding="utf-8")
+            self.static_paths = [self._front.name, *self.static_paths]

@@ -19,6 +19,7 @@ def test_what_the_entry_names_stands_in_front_of_it(tmp_path: Path) -> None:
         (second / f"{number}.voila.js").write_text(f"push({number})")
     # 400 is no file: webpack numbers what pages share, too. 5 is asked for later, if at all.
     assert front_end.in_one([str(first), str(second)]).splitlines() == ["push(20)", "push(3)", *_entry(second)]
+    assert front_end.in_one([str(first)]) == ""
 
 
 def test_voila_that_is_installed_is_in_it_whole_but_for_mathjax() -> None:
