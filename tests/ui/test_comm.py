@@ -97,6 +97,22 @@ def test_what_is_told_again_may_be_outdated_and_calls_for_a_snapshot() -> None:
     assert told == {"others": 0, "gaps": 1, "lost": True, "after": False}
 
 
+def test_a_mistake_of_the_page_is_told_and_leaves_nobody_waiting() -> None:
+    told = played(
+        COMM,
+        """
+        console.error = () => {};
+        const asked = comm.call("start", {}, (value) => value.no.thing);
+        hear({ type: "reply", number: 1, view: sent[0].view, request: 1, value: {} });
+        const problem = await asked.catch((error) => error);
+        const next = comm.call("show");
+        hear({ type: "reply", number: 2, view: sent[0].view, request: 2, value: "shown" });
+        tell([problem.message, await next]);
+        """,
+    )
+    assert told == ["The page made a mistake (TypeError).", "shown"]
+
+
 def test_a_snapshot_is_not_taken_back_by_what_was_said_when_its_answer_began() -> None:
     told = played(
         CHAT,

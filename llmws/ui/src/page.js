@@ -11,6 +11,8 @@ import { reach } from "./kernel.js";
 
 const SLOW_MS = 2_000;
 const SILENCE_MS = 10_000;
+/** As page.py says it. */
+const AGAIN = "Try again. If it happens again, report it with the output of `llmws doctor`.";
 
 /** 32 hex digits; `crypto.randomUUID` exists on secure origins only, a hub on plain http is none. */
 export function randomId() {
@@ -60,11 +62,21 @@ export function connect(model, handlers) {
     pending.delete(request);
     waiting.timers.forEach(clearTimeout);
     if (error) waiting.reject(error);
-    else waiting.resolve(waiting.apply ? (waiting.apply(value) ?? value) : value);
+    else take(waiting, value);
     // What was asked long before this is slow, or was lost on its way there or back.
     repeat(request, SLOW_MS);
     if (repeated) following = false;
     return !repeated;
+  }
+
+  /** Hand a value to who asked for it; a mistake of this page is told like one of the other, and leaves nobody waiting. */
+  function take({ apply, resolve, reject }, value) {
+    try {
+      resolve(apply ? (apply(value) ?? value) : value);
+    } catch (problem) {
+      console.error(problem);
+      reject({ code: "internal", message: `The page made a mistake (${problem.name}).`, remedy: AGAIN });
+    }
   }
 
   /** Ask again what was asked before the request `limit`, and has waited for `least` since it was last asked. */
