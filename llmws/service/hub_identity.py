@@ -89,7 +89,7 @@ class HubIdentity:
         if response.status_code in (401, 403, 404):
             person = None
         elif response.status_code == 200:
-            person = self._person(response.json())
+            person = self._person(_told(response))
         else:
             raise Unavailable(f"The hub answered {response.status_code}.", remedy="Try again in a moment.")
         _make_room(self._known, key)
@@ -102,6 +102,16 @@ class HubIdentity:
             return None
         ours = {scope.partition("!")[0].removeprefix(_SCOPE) for scope in granted if scope.startswith(_SCOPE)}
         return Person(str(told["name"]), frozenset(ours & set(SCOPES)), frozenset(told.get("groups") or ()))
+
+
+def _told(response: http.Response) -> dict[str, Any]:
+    try:
+        told = response.json()
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):  # a page of something that stands in front of it
+        raise Unavailable("The hub does not answer.", remedy="Try again in a moment.")
+    return told
 
 
 def _make_room(kept: dict[Any, Any], key: Any) -> None:

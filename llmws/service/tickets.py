@@ -2,7 +2,8 @@
 
 A browser fetches bytes without the token (see the door in docs/architecture.md). Its page gets a ticket from the
 kernel, in a message, and may renew it; an address that leaks is soon worth nothing, and never good for anything else.
-On a hub a ticket ends with the token that asked for it: who signs out everywhere leaves nothing open.
+On a hub a ticket ends with the token that asked for it, or the scope of that: who signs out everywhere leaves nothing
+open.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ class Ticketed(Rule):
             person = await identity.referred(reference)
             if person is None or person.name != owner:
                 raise Forbidden("This link has ended with its sign-in.", remedy="Go back to the page and try again.")
+            require(person, self.action)
             return Person(owner, groups=person.groups)
         return Person(owner)
 

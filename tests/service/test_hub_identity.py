@@ -35,6 +35,7 @@ class Hub:
 
     people: dict[str, dict[str, Any]]
     away: bool = False
+    speaks_html: bool = False
     asked: list[str] = field(default_factory=list)
     port: int = 0
 
@@ -53,7 +54,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
             hub.asked.append(token)
             person = hub.people.get(token)
             status = 503 if hub.away else 200 if person is not None and self.path == "/hub/api/user" else 403
-            body = json.dumps(person or {}).encode()
+            body = b"<html>" if hub.speaks_html else json.dumps(person or {}).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -140,6 +141,26 @@ def test_a_ticket_ends_with_the_token_that_asked_for_it(
     wait_for(lambda: httpx.get(address).status_code == 403, "the ticket to end")
     assert "ended with its sign-in" in httpx.get(address).json()["error"]["message"]
     assert service.http.get(f"/api/chats/{chat['id']}", headers=by("also b")).status_code == 200
+
+
+def test_a_ticket_ends_with_the_scope_that_it_needs(
+    service: Running, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_identity, "FRESH_S", 0.1)
+    path = service.http.post("/api/tickets", json={"action": "download", "thing": "chats"}, headers=by("b")).json()[
+        "path"
+    ]
+    address = f"{service.instance.url.removesuffix(PREFIX)}{path}"
+    assert httpx.get(address).status_code == 200
+    hub.people["b"] = user("bob")
+    wait_for(lambda: httpx.get(address).status_code == 403, "the ticket to end")
+    assert "may not download" in httpx.get(address).json()["error"]["message"]
+
+
+def test_what_answers_in_place_of_the_hub_is_not_believed(service: Running, hub: Hub) -> None:
+    hub.speaks_html = True
+    refused = service.http.get("/api/chats", headers=by("b"))
+    assert (refused.status_code, refused.json()["error"]["message"]) == (503, "The hub does not answer.")
 
 
 def test_an_answer_is_believed_for_a_while_but_not_for_what_administrators_do(service: Running, hub: Hub) -> None:
