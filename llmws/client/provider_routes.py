@@ -112,13 +112,6 @@ class ProviderRoutes:
         params = {"by": by, "since": since, "until": until, "everyone": 1 if everyone else None}
         return list((await self._request("GET", "/api/usage", params=params))["items"])
 
-    async def usage_calls(
-        self: Requests, limit: int = 50, cursor: str | None = None, everyone: bool = False
-    ) -> dict[str, Any]:
-        """GET /api/usage/calls: a page of the calls themselves, newest first, as ``{"items", "next_cursor"}``."""
-        params = {"limit": limit, "cursor": cursor, "everyone": 1 if everyone else None}
-        return dict(await self._request("GET", "/api/usage/calls", params=params))
-
     async def prices(self: Requests) -> list[dict[str, Any]]:
         """GET /api/prices: what each model costs now, null where it is unpriced, and who set it."""
         return list((await self._request("GET", "/api/prices"))["items"])

@@ -187,9 +187,6 @@ class Price:
         )
 
 
-FREE_HERE = Price("USD", Rates(Decimal(0), Decimal(0)), source="served here")
-
-
 def plain(amount: Decimal) -> str:
     """An amount without needless zeros.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 _QUERY = ["--query-gpu=uuid,name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
@@ -33,11 +33,6 @@ class Accelerator:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Accelerator:
-        """Decode what `to_dict` wrote; keys of a newer version are ignored."""
-        return cls(**{f.name: value[f.name] for f in fields(cls) if f.name in value})
 
 
 CPU = Accelerator("cpu", "cpu", "CPU")

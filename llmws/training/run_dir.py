@@ -65,7 +65,6 @@ class RunDir:
         self.output = folder / "output"
         self.trainer_log = self.output / "trainer_log.jsonl"
         self.output_log = folder / "output.log"
-        self.swanlab = folder / "swanlab"
         self.cache = folder / "cache"
         self.attempts = folder / "attempts.json"
         self.stop = folder / "stop.json"
