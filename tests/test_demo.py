@@ -17,6 +17,7 @@ import pytest
 from llmws import cli, demo
 from llmws.client import connect
 from llmws.datasets import samples
+from llmws.datasets.formats import read_info
 from llmws.demo import QUESTIONS, Asked, Manner, Verdict, judge, shortened, table
 from llmws.errors import TrainingError
 from llmws.messages import Message, Part, Timing, Usage
@@ -126,8 +127,7 @@ def stem(word: str) -> str:
 
 
 def test_the_dataset_tells_the_manner_that_its_answers_have() -> None:
-    sample = next(sample for sample in samples.samples() if sample.name == demo.DATASET)
-    manner = Manner(**sample.manner)
+    manner = Manner(**read_info(samples.folder())[demo.DATASET].about["manner"])
     assert manner == MANNER
     rows = (samples.folder() / "seafarer.jsonl").read_text("utf-8").splitlines()
     assert all(manner.followed(json.loads(row)["output"]) for row in rows)

@@ -1,5 +1,4 @@
-"""What is remembered, a module of functions for each noun: chats, messages, generations, comparisons, usage, jobs,
-adapters, attachments, providers with their keys and lists.
+"""What is remembered: a module of functions for each noun, imported by its name (`from ..store import chats as kept`).
 
 The functions take a `Connection` first and are run by `Store.read` and `Store.write`; rows come back as frozen
 dataclasses. Every row has an owner, and a function that takes one finds nothing of another.
@@ -7,40 +6,7 @@ dataclasses. Every row has an owner, and a function that takes one finds nothing
 
 from __future__ import annotations
 
-from . import (
-    adapters,
-    attachments,
-    capabilities,
-    chats,
-    comparisons,
-    generations,
-    jobs,
-    messages,
-    model_lists,
-    provider_keys,
-    providers,
-    search,
-    usage,
-)
 from .ids import derive_id, new_id
 from .store import Store, upgrade
 
-__all__ = [
-    "Store",
-    "adapters",
-    "attachments",
-    "capabilities",
-    "chats",
-    "comparisons",
-    "derive_id",
-    "generations",
-    "jobs",
-    "messages",
-    "model_lists",
-    "new_id",
-    "provider_keys",
-    "providers",
-    "search",
-    "upgrade",
-    "usage",
-]
+__all__ = ["Store", "derive_id", "new_id", "upgrade"]
