@@ -285,6 +285,14 @@ class RunningHub:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    """The words that a process was started with; none where it has ended meanwhile."""
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
 def header_of(type: str, **more: Any) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat()
     header = {"msg_id": uuid.uuid4().hex, "username": "x", "session": "s", "date": now, "msg_type": type}

@@ -20,7 +20,7 @@ from llmws.hub import landing, locked
 from llmws.shipped import shipped
 from tests.ui.conftest import chromium as chromium  # one way to find a browser
 
-from .running import PASSWORD, Kernel, Person, RunningHub, execute, header_of, wait_for
+from .running import PASSWORD, Kernel, Person, RunningHub, command_of, execute, header_of, wait_for
 
 SignIn = Callable[[str], Person]
 DASHBOARDS = shipped("notebooks") / "dashboards"
@@ -483,13 +483,13 @@ def sent_and_heard(person: Person, kernel: Kernel, protocol: str | None, message
 
 def kernels(hub: RunningHub, name: str, id: str = "") -> list[int]:
     """The kernels that run under a person's account: all, or the one of `id`."""
-    found = [process for process in hub.processes(hub.uid(name)) if "ipykernel_launcher" in process.cmdline()]
-    return [process.pid for process in found if any(id in word for word in process.cmdline())]
+    found = [process for process in hub.processes(hub.uid(name)) if "ipykernel_launcher" in command_of(process)]
+    return [process.pid for process in found if any(id in word for word in command_of(process))]
 
 
 def server_port(hub: RunningHub, name: str) -> int:
     for process in hub.processes(hub.uid(name)):
-        for word in process.cmdline():
+        for word in command_of(process):
             if word.startswith("--port="):
                 return int(word.removeprefix("--port="))
     raise AssertionError(f"{name} has no dashboards")

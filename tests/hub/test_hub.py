@@ -27,6 +27,7 @@ from .running import (
     Kernel,
     Person,
     RunningHub,
+    command_of,
     execute,
     free_port,
     passable_folder,
@@ -204,7 +205,7 @@ def test_a_server_is_for_its_person(hub: RunningHub, sign_in: SignIn, victim: st
 def test_a_server_is_told_what_it_needs_and_nothing_else(hub: RunningHub, sign_in: SignIn) -> None:
     for name in ("rita", "bob"):
         sign_in(name).open_server()
-        servers = [process for process in hub.processes(hub.uid(name)) if "-s" in process.cmdline()]
+        servers = [process for process in hub.processes(hub.uid(name)) if "-s" in command_of(process)]
         (environment,) = (process.environ() for process in servers)
         allowed = ("JUPYTERHUB_", "JPY_API_TOKEN", "LLMWS_URL", "LLMWS_TOKEN", "JUPYTER_PATH", "JUPYTER_CONFIG_PATH")
         allowed += ("HOME", "USER", "LOGNAME", "SHELL", "PATH", "LANG", "PYTHONDONTWRITEBYTECODE")
@@ -256,11 +257,13 @@ def test_nobody_can_listen_to_a_kernel(hub: RunningHub, sign_in: SignIn) -> None
         if name == "rita":
             person.start_kernel()
         wait_for(
-            lambda name=name: any("ipykernel_launcher" in process.cmdline() for process in hub.processes(hub.uid(name)))
+            lambda name=name: any(
+                "ipykernel_launcher" in command_of(process) for process in hub.processes(hub.uid(name))
+            )
         )
         for process in hub.processes(hub.uid(name)):
-            if "ipykernel_launcher" in process.cmdline():
-                file = Path(process.cmdline()[process.cmdline().index("-f") + 1])
+            if "ipykernel_launcher" in command_of(process):
+                file = Path(command_of(process)[command_of(process).index("-f") + 1])
                 assert json.loads(file.read_text())["transport"] == "ipc"
                 assert stat.S_IMODE(file.parent.stat().st_mode) & 0o077 == 0
 
@@ -270,7 +273,7 @@ def test_ending_a_server_ends_all_of_its_account(hub: RunningHub, sign_in: SignI
     rolf.open_server()
     rolf.start_kernel().run("import subprocess; subprocess.Popen(['setsid', 'nohup', 'sleep', '1000'])")
     uid = hub.uid("rolf")
-    assert any("sleep" in process.cmdline() for process in hub.processes(uid))
+    assert any("sleep" in command_of(process) for process in hub.processes(uid))
     rolf.stop_server()
     wait_for(lambda: hub.processes(uid) == [])
 
@@ -400,7 +403,7 @@ def runs(admin: Person, name: str) -> bool:
 
 
 def born(hub: RunningHub, name: str) -> list[tuple[int, float]]:
-    found = [process for process in hub.processes(hub.uid(name)) if "-s" in process.cmdline()]
+    found = [process for process in hub.processes(hub.uid(name)) if "-s" in command_of(process)]
     assert found
     return [(process.pid, process.create_time()) for process in found]
 

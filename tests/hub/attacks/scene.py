@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ..running import Kernel, Person, RunningHub, wait_for
+from ..running import Kernel, Person, RunningHub, command_of, wait_for
 
 SERVICE = "/services/llmws"
 _LARGEST = 300_000
@@ -215,7 +215,7 @@ def _find_server(scene: Scene, whose: str) -> None:
     name, _, server = whose.partition("/")
     uid = scene.hub.state.home(name, bool(server)).stat().st_uid
     for process in scene.hub.processes(uid):
-        if "-s" in process.cmdline():
+        if "-s" in command_of(process):
             told = process.environ()
             scene.tokens[whose] = told["JUPYTERHUB_API_TOKEN"]
             scene.ports[whose] = int(urlsplit(told["JUPYTERHUB_SERVICE_URL"]).port or 0)
