@@ -300,6 +300,8 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
             headers["Idempotency-Key"] = key or uuid.uuid4().hex
         params = {name: value for name, value in (params or {}).items() if value is not None}
         patience = _Patience()
+        # To look at something is no reason to start what was stopped.
+        start: Start = "crashed" if method == "GET" else "always"
         while True:
             asked = self.address
             try:
@@ -312,19 +314,19 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
                     headers={**headers, **_authorization(asked)},
                 )
             except http.HTTPError as problem:
-                await self._find_again(patience, problem, start="crashed" if method == "GET" else "always")
+                await self._find_again(patience, problem, start)
                 continue
             if response.is_success:
                 return self._json(response) if response.content else None
             refusal = _refusal(response)
-            if await self._moved(asked, refusal):
+            if await self._moved(asked, refusal, start):
                 continue
             if refusal is not None:
                 raise refusal
             # 502, 503 and 504 that are not ours: a proxy is there, and behind it, for now, nobody.
             if response.status_code not in (502, 503, 504):
                 raise self._stranger()
-            await self._find_again(patience, ServiceError(f"A proxy answers {response.status_code}."))
+            await self._find_again(patience, ServiceError(f"A proxy answers {response.status_code}."), start)
 
     @contextlib.asynccontextmanager
     async def _stream(
@@ -347,14 +349,14 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
                 raise refusal
             yield response
 
-    async def _moved(self, asked: Address, refusal: Error | None) -> bool:
+    async def _moved(self, asked: Address, refusal: Error | None, start: Start = "crashed") -> bool:
         """Whether the service restarted elsewhere or with another token, and a stranger answers where it was."""
         if refusal is not None and not isinstance(refusal, NotAuthenticated):
             return False
-        await self.find()
+        await self.find(start=start)
         return self.address != asked
 
-    async def _find_again(self, patience: _Patience, problem: Exception, *, start: Start = "crashed") -> None:
+    async def _find_again(self, patience: _Patience, problem: Exception, start: Start = "crashed") -> None:
         """Wait a little longer each time, then look where the service is now; gives up with a `ServiceError`."""
         await patience.wait(problem, self.address.url)
         try:

@@ -21,6 +21,7 @@ from llmws.instance import Instance, is_held
 from tests.service.harness import Running, wait_for
 
 from .conftest import Workspace
+from .stand_in import stand_in
 
 ASK = """
 import llmws
@@ -84,6 +85,19 @@ def test_a_service_that_was_stopped_stays_so_until_someone_asks_for_it(
     assert workspace.running() is None
     assert connected.chat("Good morning", model="echo", show=False).text == "Good morning"
     assert workspace.running() is not None
+
+
+def test_a_stranger_where_a_stopped_service_was_does_not_keep_it_from_being_started(
+    connected: Client, workspace: Workspace
+) -> None:
+    connected.run(connected.api.shutdown())
+    wait_for(lambda: not is_held(workspace.data), "the service to end")
+    refusal = {"error": {"code": "not_authenticated", "message": "The token is not the service's."}}
+    with stand_in(lambda asked: asked.json(refusal, 401)) as other:
+        connected.api.address = other.api.address
+        with pytest.raises(ServiceError, match="was stopped"):
+            connected.chats.list()
+        assert connected.chat("Good morning", model="echo", show=False).text == "Good morning"
 
 
 def test_a_given_address_starts_nothing(service: Running, workspace: Workspace) -> None:
