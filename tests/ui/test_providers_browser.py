@@ -187,7 +187,8 @@ def test_a_price_and_a_limit_are_set_met_and_seen(open_page: Open, vendor: Vendo
     expect(row).to_contain_text("$10.00")
     with page.page.expect_download() as download:
         page.press("Export CSV")
-    lines = Path(download.value.path()).read_text().splitlines()
+    # With the mark that tells Excel of UTF-8.
+    lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert lines[0].startswith("model,calls,input_tokens")
     assert any(line.startswith("deepseek/limited,2,") for line in lines)
 
