@@ -1,4 +1,4 @@
-"""What holds for all tests: which of them run in one process, and which examples are no tests."""
+"""What holds for all tests: which of them run in one process, which examples are no tests, what is told at the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
+
+from tests.tally import TRIED, lines
 
 # Their examples need a service, and run in `tests/client/test_examples.py`.
 collect_ignore = [
@@ -25,3 +27,17 @@ class ByServers(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServers:
     return ByServers(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tried"] = dict(TRIED)
+
+
+def pytest_testnodedown(node: Any) -> None:
+    TRIED.update(getattr(node, "workeroutput", {}).get("tried", {}))  # a process that crashed has told nothing
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in lines(TRIED):
+        terminalreporter.write_line(line)

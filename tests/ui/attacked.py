@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from llmws.settings import Settings
 from llmws.store import Store
+from tests.tally import TRIED
 
 from . import hostile
 from .conftest import TOKEN, Workspace, end_kernels
@@ -80,9 +81,9 @@ def legible(texts: Iterable[str]) -> list[str]:
 
 
 def tried(sink: str, texts: Iterable[str]) -> None:
-    """Say how many texts were tried here; few are no attack."""
+    """Count the texts that were tried here; few are no attack."""
     number = len(legible(texts))
-    print(f"{sink}: {number} texts")
+    TRIED[sink] += number
     assert number >= ENOUGH, sink
 
 

@@ -1,4 +1,4 @@
-"""One scene for all attacks, and the count of them at the end."""
+"""One scene for all attacks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.tally import TRIED
+
 from ..running import RunningHub
 from .scene import Attempts, Scene, build
-
-_ALL = Attempts()
 
 
 @pytest.fixture(scope="package")
@@ -30,11 +30,5 @@ def attempts() -> Iterator[Attempts]:
     """What a test tries; it fails where any of it worked, after all was tried."""
     mine = Attempts()
     yield mine
-    _ALL.tried += mine.tried
-    _ALL.succeeded += mine.succeeded
+    TRIED["the hub"] += mine.tried
     assert mine.succeeded == [], "\n".join(mine.succeeded)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _ALL.tried:
-        terminalreporter.write_line(f"attacks on the hub: {_ALL.tried} tried, {len(_ALL.succeeded)} succeeded")
