@@ -19,7 +19,7 @@ open, one kernel preheated). All of it runs on this one machine, the browser and
     bench/hub.py [--quick] [--json FILE]
 
 Full: 200 sessions over 20 servers for a minute, five rounds of pages. Quick: 40 over 4 for five seconds, one round of
-cold dashboards. It needs what `tests/hub` needs: root, setpriv, and a Python that all accounts can run.
+pages without Lab's. It needs what `tests/hub` needs: root, setpriv, and a Python that all accounts can run.
 """
 
 from __future__ import annotations
@@ -56,7 +56,6 @@ MEAN_GOAL_S, FIRST_GOAL_MS, VOILA_GOAL = 0.42, 320, 1.3
 SAID = "The tide comes in, the tide goes out."
 ASKED = {"model": "echo", "stream": True, "messages": [{"role": "user", "content": SAID}]}
 LAB_ONE, OURS, PEER = "lena", "olaf", "peer"
-PEER_NAME = "plain Voilà"
 # Read after the hub's own configuration: who is in which group, and plain Voilà for the one who is the peer.
 CONFIG = """
 import sys
@@ -150,7 +149,7 @@ def main() -> None:
         try:
             hub.settle()
             hub.start()
-            rows += pages(hub, rounds, cold_only=asked.quick)
+            rows += pages(hub, rounds, with_lab=not asked.quick)
             people = {name: Person(hub, name) for name in (*hub.researchers, *hub.business)}
             rows += starts(people)
             kernels = at_work(hub, people)
@@ -165,8 +164,8 @@ def main() -> None:
     finish(rows, asked.json)
 
 
-def pages(hub: BenchHub, rounds: int, *, cold_only: bool) -> list[Row]:
-    """From the press of "Sign in" to a page that can be used; `cold_only` takes neither Lab nor a preheated one."""
+def pages(hub: BenchHub, rounds: int, *, with_lab: bool) -> list[Row]:
+    """From the press of "Sign in" to a page that can be used."""
     people = {name: Person(hub, name) for name in (OURS, PEER, LAB_ONE)}
     took: dict[str, list[float]] = {}
     with sync_playwright() as it:
@@ -177,24 +176,26 @@ def pages(hub: BenchHub, rounds: int, *, cold_only: bool) -> list[Row]:
             for name in (OURS, PEER) if turn % 2 else (PEER, OURS):
                 page = f"/user/{name}/voila/render/chat.ipynb"
                 took.setdefault(f"cold {name}", []).append(_sign_in(browser, hub, name, _spawning(name, page), _chat))
-                if not cold_only:
-                    _wait_until_quiet(hub, name)
-                    took.setdefault(f"preheated {name}", []).append(_sign_in(browser, hub, name, page, _chat))
+                _wait_until_quiet(hub, name)
+                took.setdefault(f"preheated {name}", []).append(_sign_in(browser, hub, name, page, _chat))
                 people[name].stop_server()
-            if not cold_only:
+            if with_lab:
                 way = _spawning(LAB_ONE, f"/user/{LAB_ONE}/lab/tree/welcome.ipynb")
                 took.setdefault("lab", []).append(_sign_in(browser, hub, LAB_ONE, way, _lab))
                 people[LAB_ONE].stop_server()
         browser.close()
     for person in people.values():
         person.close()
-    rows = [Row("sign-in to Lab, cold", median(took["lab"]), "s", spread=spread(took["lab"]))] if "lab" in took else []
-    for kind in ("cold",) if cold_only else ("cold", "preheated"):
+    rows = [Row("sign-in to Lab, cold", median(took["lab"]), "s", spread=spread(took["lab"]))] if with_lab else []
+    for kind in ("cold", "preheated"):
         ours, peer = took[f"{kind} {OURS}"], took[f"{kind} {PEER}"]
         ratio = median(ours) / median(peer)
         told = (f"at most {VOILA_GOAL} of the peer", ratio <= VOILA_GOAL, spread(ours))
         rows.append(Row(f"sign-in to a dashboard, {kind}", median(ours), "s", PEER_NAME, median(peer), ratio, *told))
     return rows
+
+
+PEER_NAME = "plain Voilà"
 
 
 def _spawning(name: str, page: str) -> str:
