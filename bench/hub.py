@@ -226,13 +226,13 @@ def _lab(page: Page) -> None:
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
 
 
-def _wait_until_quiet(hub: BenchHub, name: str) -> None:
-    """Until a kernel waits for the next page: nothing of this person's has computed for so long that nothing will."""
-    uid, seen, since = hub.uid(name), 0.0, time.monotonic()
+def _wait_until_quiet(hub: BenchHub, *names: str) -> None:
+    """Until kernels wait for the next pages: nothing of these people's has computed for so long that nothing will."""
+    uids, seen, since = [hub.uid(name) for name in names], 0.0, time.monotonic()
 
     def is_quiet() -> bool:
         nonlocal seen, since
-        before, seen = seen, cpu_s(hub.processes(uid))
+        before, seen = seen, sum(cpu_s(hub.processes(uid)) for uid in uids)
         if abs(seen - before) > 0.03:
             since = time.monotonic()
         time.sleep(0.4)
@@ -271,8 +271,7 @@ def at_work(hub: BenchHub, people: dict[str, Person]) -> list[Kernel]:
         else:
             kernels.append(person.start_kernel())
             kernels[-1].run("import llmws\nclient = llmws.connect()")
-    for name in people:
-        _wait_until_quiet(hub, name)
+    _wait_until_quiet(hub, *people)
     return kernels
 
 
