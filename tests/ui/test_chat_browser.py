@@ -286,6 +286,41 @@ def test_what_is_lost_on_the_way_is_asked_for_again(
     assert len(kept.messages()) == 4
 
 
+@pytest.mark.long
+def test_who_asks_before_the_page_is_ready_is_not_overheard(new_page: Callable[..., Page], voila: str) -> None:
+    held: list[Callable[[], None]] | None = []
+
+    def connect(browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+
+        def forward(message: str | bytes) -> None:
+            content = message if isinstance(message, bytes) else message.encode()
+            if held is not None and b'"intent":' in content:
+                held.append(lambda: server.send(message))
+            else:
+                server.send(message)
+
+        browser.on_message(forward)
+
+    page = new_page()
+    page.add_init_script("localStorage.setItem('llmws.model', 'echo')")
+    page.route_web_socket(re.compile("/channels"), connect)
+    page.goto(f"{voila}/voila/render/chat.ipynb")
+    chat, waits = ChatPage(page), page.get_by_role("button", name="Sent as soon as it can be.")
+    chat.composer.fill("Something else")
+    chat.composer.press("Enter")
+    expect(waits).to_be_visible()
+    chat.composer.fill("Is there an answer?")
+    expect(waits).to_have_count(0)
+    chat.composer.press("Enter")
+    expect(waits).to_be_visible()
+    late, held = held, None
+    for send in late:
+        send()
+    expect(chat.asked).to_have_text(["Is there an answer?"])
+    expect(chat.answers).to_contain_text(["Is there an answer?"])
+
+
 def test_reasoning_is_open_while_it_lasts_and_folds_with_its_duration(
     dashboard: ChatPage, prepared: Callable[..., str]
 ) -> None:

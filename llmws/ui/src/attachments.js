@@ -69,6 +69,7 @@ export class Attachments {
   /** Each `{key, file, name, state, sent, url, about, error}`; `state` is "sending", "ready" or "failed". */
   items = signal([]);
   ready = computed(() => this.items.value.every((item) => item.state === "ready"));
+  failed = computed(() => this.items.value.some((item) => item.state === "failed"));
   hasPicture = computed(() => this.items.value.some((item) => item.url));
   tokens = computed(() => this.items.value.reduce((sum, item) => sum + (item.about?.tokens ?? 0), 0));
   #page;

@@ -11,6 +11,7 @@ import { ParametersForm } from "./parameters.jsx";
 import { Popover, walk } from "./popover.jsx";
 import { PromptText } from "./prompt.jsx";
 import { said } from "./said.js";
+import { SendButton, useSending } from "./sending.jsx";
 import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { t } from "./strings.js";
 import "./composer.css";
@@ -261,12 +262,17 @@ function Composer({ page }) {
     text.value = [page.returned.value, text.value].filter(Boolean).join("\n\n");
     page.returned.value = "";
   }, [page.returned.value]);
-  const send = () => {
-    const wanted = text.value.trim();
-    if (!wanted || !page.ready.value) return;
-    text.value = "";
-    page.send(wanted);
-  };
+  const written = text.value.trim();
+  const sending = useSending({
+    text,
+    place: page.place.value,
+    able: written && page.ready.value,
+    coming: written && page.loading.value,
+    send: () => {
+      text.value = "";
+      page.send(written);
+    },
+  });
   const toggle = (name) => () => {
     panel.value = panel.value === name ? null : name;
   };
@@ -277,7 +283,7 @@ function Composer({ page }) {
     <div class="lw-composer">
       {panel.value === "models" && <Picker page={page} onClose={close} />}
       {panel.value === "parameters" && <ParametersForm page={page} onClose={close} />}
-      <PromptText text={text} input={input} hint={t("ask_all")} onSend={send} />
+      <PromptText text={text} input={input} hint={t("ask_all")} onSend={sending.send} />
       <div class="lw-composer-bar">
         <ul class="lw-chips" aria-label={t("model")}>
           {page.chosen.value.map((id, index) => (
@@ -302,28 +308,10 @@ function Composer({ page }) {
           data-changed={changed}
           onClick={toggle("parameters")}
         />
-        {page.running.value ? (
-          <button
-            type="button"
-            class="lw-send"
-            aria-label={t("stop_all")}
-            title={`${t("stop_all")} (Esc)`}
-            onClick={() => page.stopAll()}
-          >
-            <Icon name="stop" />
-          </button>
-        ) : (
-          <button
-            type="button"
-            class="lw-send"
-            aria-label={t("send")}
-            title={t("send")}
-            disabled={!page.ready.value || !text.value.trim()}
-            onClick={send}
-          >
-            <Icon name="arrow_up" />
-          </button>
-        )}
+        <SendButton
+          sending={sending}
+          stop={page.running.value && { label: t("stop_all"), act: () => page.stopAll() }}
+        />
       </div>
     </div>
   );

@@ -10,6 +10,7 @@ import { ParametersForm } from "./parameters.jsx";
 import { Popover } from "./popover.jsx";
 import { PromptText } from "./prompt.jsx";
 import { said } from "./said.js";
+import { SendButton, useSending } from "./sending.jsx";
 import "./composer.css";
 
 function ModelPicker({ page, onClose }) {
@@ -50,19 +51,23 @@ export function Composer({ page, panel, input, text }) {
   const running = page.running.value;
   const state = model?.state ?? "missing";
   const { attachments } = page;
-  const ready = state === "ready" && !page.loading.value && attachments.ready.value && !obstacle(page);
-  const something = text.value.trim() || attachments.items.value.length > 0;
+  const fits = (text.value.trim() || attachments.items.value.length > 0) && !running && !obstacle(page);
+  const sending = useSending({
+    text,
+    place: page.place.value,
+    able: fits && state === "ready" && !page.loading.value && attachments.ready.value,
+    coming: fits && (page.loading.value || ["ready", "starting"].includes(state)) && !attachments.failed.value,
+    send: () => {
+      const wanted = text.value.trim();
+      text.value = "";
+      page.send(wanted, attachments.take());
+    },
+  });
   // Another conversation: write at once. Later than now would take the focus from what was pressed next. A page that
   // opens in a notebook leaves it to the cells.
   useLayoutEffect(() => {
     if (page.place.value || document.body.dataset.voila) input.current.focus({ preventScroll: true });
   }, [page.place.value]);
-  const send = () => {
-    if (!something || running || !ready) return;
-    const wanted = text.value.trim();
-    text.value = "";
-    page.send(wanted, attachments.take());
-  };
   const toggle = (name) => () => {
     panel.value = panel.value === name ? null : name;
   };
@@ -75,7 +80,7 @@ export function Composer({ page, panel, input, text }) {
       {panel.value === "models" && <ModelPicker page={page} onClose={close} />}
       {panel.value === "parameters" && <ParametersForm page={page} onClose={close} />}
       <AttachmentBar page={page} />
-      <PromptText text={text} input={input} hint={t("compose_hint")} onSend={send} onPaste={pasted(page)} />
+      <PromptText text={text} input={input} hint={t("compose_hint")} onSend={sending.send} onPaste={pasted(page)} />
       <div class="lw-composer-bar">
         <AttachButton page={page} />
         <button
@@ -101,28 +106,7 @@ export function Composer({ page, panel, input, text }) {
           onClick={toggle("parameters")}
         />
         <span class="lw-space" />
-        {running ? (
-          <button
-            type="button"
-            class="lw-send"
-            aria-label={t("stop")}
-            title={`${t("stop")} (Esc)`}
-            onClick={() => page.stop()}
-          >
-            <Icon name="stop" />
-          </button>
-        ) : (
-          <button
-            type="button"
-            class="lw-send"
-            aria-label={t("send")}
-            title={t("send")}
-            disabled={!ready || !something}
-            onClick={send}
-          >
-            <Icon name="arrow_up" />
-          </button>
-        )}
+        <SendButton sending={sending} stop={running && { label: t("stop"), act: () => page.stop() }} />
       </div>
     </div>
   );

@@ -161,6 +161,7 @@ export const catalogue = {
   save: ["Save", "保存"],
   search: ["Search conversations", "搜索对话"],
   send: ["Send", "发送"],
+  send_waits: ["Sent as soon as it can be. Press to keep it here.", "就绪后立即发送，点按可取消。"],
   serve: ["Serve and chat with it", "部署并与它对话"],
   served: ["Served as {model}", "已部署为 {model}"],
   serving: ["Converting…", "正在转换…"],
