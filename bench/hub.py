@@ -18,8 +18,9 @@ open, one kernel preheated). All of it runs on this one machine, the browser and
 
     bench/hub.py [--quick] [--json FILE]
 
-Full: 200 sessions over 20 servers for a minute, five rounds of pages. Quick: 40 over 4 for five seconds, one round of
-pages without Lab's. It needs what `tests/hub` needs: root, setpriv, and a Python that all accounts can run.
+Full: 200 sessions over 20 servers for a minute, five rounds of pages. Quick: 20 over 2 for three seconds, one round of
+pages without Lab's. Pages come last, when what all servers read lies in the machine's memory. It needs what `tests/hub`
+needs: root, setpriv, and a Python that all accounts can run.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import statistics
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -42,6 +45,7 @@ from _report import Row, arguments, finish, median, percentile, spread
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from llmws.hub.accounts import Accounts
+from llmws.hub.landing import cards
 from llmws.hub.roles import BUSINESS, RESEARCHERS
 from llmws.hub.state import FIRST_PERSON
 from tests.hub.running import PASSWORD, Kernel, Person, RunningHub, open_folder, readable_python, wait_for
@@ -49,13 +53,16 @@ from tests.hub.running import PASSWORD, Kernel, Person, RunningHub, open_folder,
 THINK_S = 1.0
 SESSIONS_EACH = 10
 LIMIT_MS = 90_000
-# A server of ours puts kernels that nobody waits for off, for at most 10 s (hub/locked.py).
-SETTLED_S = 12.0
+# What a kernel that was just started does without a pause is over once nothing was computed for so long.
+SETTLED_S = 1.0
 MEMORY_GB = 24
 MEAN_GOAL_S, FIRST_GOAL_MS, VOILA_GOAL = 0.42, 320, 1.3
 SAID = "The tide comes in, the tide goes out."
 ASKED = {"model": "echo", "stream": True, "messages": [{"role": "user", "content": SAID}]}
 LAB_ONE, OURS, PEER = "lena", "olaf", "peer"
+# As Voilà says in a server's log (voila/voila_kernel_manager.py).
+_STARTED = re.compile(r"Kernel pool of (\S+) is filled")
+_USED = re.compile(r"Using pre-heated kernel: \S+ for (\S+)")
 # Read after the hub's own configuration: who is in which group, and plain Voilà for the one who is the peer.
 CONFIG = """
 import sys
@@ -117,6 +124,15 @@ class BenchHub(RunningHub):
                 with contextlib.suppress(psutil.Error):
                     process.kill()
 
+    def kernels_wait(self, name: str) -> bool:
+        """Whether a kernel was started for the next page of each dashboard: once, and again for each that was used."""
+        shown = [path.name for path in self.dashboards.glob("*.ipynb")]
+        if name != PEER:
+            shown = [card.path for card in cards(self.dashboards)]
+        log = self.state.server_log(name, "").read_text()
+        started, used = Counter(_STARTED.findall(log)), Counter(_USED.findall(log))
+        return all(started[path] > used[path] for path in shown)
+
     def server(self, name: str) -> psutil.Process:
         return next(process for process in self.processes(self.uid(name)) if "-s" in process.cmdline())
 
@@ -138,7 +154,7 @@ class Calls:
 
 def main() -> None:
     asked = arguments(__doc__ or "")
-    each, rounds, for_s = (2, 1, 5.0) if asked.quick else (10, 5, 60.0)
+    each, rounds, for_s, idle_s = (1, 1, 3.0, 2.0) if asked.quick else (10, 5, 60.0, 20.0)
     assert os.geteuid() == 0, "This bench gives people accounts of their own: run it as root."
     load = os.getloadavg()[0]
     rows: list[Row] = []
@@ -149,14 +165,15 @@ def main() -> None:
         try:
             hub.settle()
             hub.start()
-            rows += pages(hub, rounds, with_lab=not asked.quick)
             people = {name: Person(hub, name) for name in (*hub.researchers, *hub.business)}
             rows += starts(people)
             kernels = at_work(hub, people)
             tokens = [hub.server(name).environ()["LLMWS_TOKEN"] for name in people]
             rows += first_bytes(hub, tokens[0], 20 if asked.quick else 100)
             rows += sessions(hub, tokens, kernels, for_s)
-            rows += idle(hub, 3.0 if asked.quick else 20.0)
+            rows += idle(hub, idle_s)
+            stop(people)
+            rows = pages(hub, rounds, with_lab=not asked.quick) + rows
         finally:
             hub.end()
             hub.remove()
@@ -174,15 +191,15 @@ def pages(hub: BenchHub, rounds: int, *, with_lab: bool) -> list[Row]:
         for turn in range(rounds):
             # Who is second finds files and caches warm.
             for name in (OURS, PEER) if turn % 2 else (PEER, OURS):
+                stop(people)
                 page = f"/user/{name}/voila/render/chat.ipynb"
                 took.setdefault(f"cold {name}", []).append(_sign_in(browser, hub, name, _spawning(name, page), _chat))
-                _wait_until_quiet(hub, name)
+                _wait_until_ready(hub, name)
                 took.setdefault(f"preheated {name}", []).append(_sign_in(browser, hub, name, page, _chat))
-                people[name].stop_server()
             if with_lab:
+                stop(people)
                 way = _spawning(LAB_ONE, f"/user/{LAB_ONE}/lab/tree/welcome.ipynb")
                 took.setdefault("lab", []).append(_sign_in(browser, hub, LAB_ONE, way, _lab))
-                people[LAB_ONE].stop_server()
         browser.close()
     for person in people.values():
         person.close()
@@ -226,19 +243,20 @@ def _lab(page: Page) -> None:
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
 
 
-def _wait_until_quiet(hub: BenchHub, *names: str) -> None:
-    """Until kernels wait for the next pages: nothing of these people's has computed for so long that nothing will."""
+def _wait_until_ready(hub: BenchHub, *names: str) -> None:
+    """Until kernels wait for the next pages, and nothing of these people's computes any more."""
+    on_dashboards = [name for name in names if name in (OURS, PEER, *hub.business)]
     uids, seen, since = [hub.uid(name) for name in names], 0.0, time.monotonic()
 
-    def is_quiet() -> bool:
+    def is_ready() -> bool:
         nonlocal seen, since
-        before, seen = seen, sum(cpu_s(hub.processes(uid)) for uid in uids)
+        before, seen = seen, cpu_s(hub.processes(*uids))
         if abs(seen - before) > 0.03:
             since = time.monotonic()
-        time.sleep(0.4)
-        return time.monotonic() - since > SETTLED_S
+        time.sleep(0.3)
+        return time.monotonic() - since > SETTLED_S and all(map(hub.kernels_wait, on_dashboards))
 
-    wait_for(is_quiet)
+    wait_for(is_ready)
 
 
 def starts(people: dict[str, Person]) -> list[Row]:
@@ -261,6 +279,12 @@ def _started(person: Person, began: float) -> float:
     raise SystemExit(f"the server of {person.name} did not start")
 
 
+def stop(people: dict[str, Person]) -> None:
+    """All servers at once."""
+    with ThreadPoolExecutor(len(people)) as pool:
+        list(pool.map(Person.stop_server, people.values()))
+
+
 def at_work(hub: BenchHub, people: dict[str, Person]) -> list[Kernel]:
     """Give each researcher a connected kernel, and each business user an open page; the researchers' kernels."""
     kernels = []
@@ -271,7 +295,7 @@ def at_work(hub: BenchHub, people: dict[str, Person]) -> list[Kernel]:
         else:
             kernels.append(person.start_kernel())
             kernels[-1].run("import llmws\nclient = llmws.connect()")
-    _wait_until_quiet(hub, *people)
+    _wait_until_ready(hub, *people)
     return kernels
 
 
@@ -386,8 +410,7 @@ def _in_a_cell(kernel: Kernel, calls: Calls, over: float) -> None:
 def idle(hub: BenchHub, for_s: float) -> list[Row]:
     """What everybody costs while they only have their pages open."""
     groups = {"Lab": hub.researchers, "dashboards": hub.business}
-    for name in (*hub.researchers, *hub.business):
-        _wait_until_quiet(hub, name)
+    _wait_until_ready(hub, *hub.researchers, *hub.business)
     of = {group: [hub.processes(hub.uid(name)) for name in names] for group, names in groups.items()}
     before = {group: sum(map(cpu_s, people)) for group, people in of.items()}
     time.sleep(for_s)
