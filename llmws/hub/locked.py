@@ -47,19 +47,16 @@ from ..shipped import shipped
 from . import door
 from .front_end import OneScript
 from .guard import LAST_REQUEST, guard, guarded
-from .kernels import WatchedKernels
 from .landing import LandingHandler, LanguageHandler, NotFoundHandler, PageHandler, cards, is_dashboard, without_card
+from .preheating import PreheatedKernels
 from .sockets import KernelSocket
 
 # Pages that one person may have open at once; a kernel that waits, preheated, for the next page is not counted.
 MOST_PAGES = 12
 # A kernel whose page went away without saying so (a crash, a laptop that was closed) ends after this.
 LEFT_ALONE_S, _CULL_EVERY_S = 900, 60
-# While the page that a server is started for is being opened, no other kernel is to compete with it: the one for the
-# next page of the same dashboard is started so long after it, those for the other dashboards so long after the server.
-_REFILL_S, _OTHERS_S = 5.0, 10.0
-# Later, who opens a page while the last one's place is still empty should not wait for more than the kernel.
-_REFILL_LATER_S = 1.0
+# Who opens a page while the last one's place is still empty should not wait for more than the kernel.
+_REFILL_S = 1.0
 _ENOUGH = "Too many pages are open. Close one of them, and try again in a minute."
 
 
@@ -97,6 +94,7 @@ class Pages:
 
     @contextlib.contextmanager
     def opening(self) -> Iterator[None]:
+        self._kernels.page_is_asked_for()
         self._opening += 1
         try:
             yield
@@ -127,7 +125,7 @@ class LockedDashboards(OneScript):
         pages.allow_template_override = pages.allow_theme_override = "NO"
         pages.show_tracebacks, pages.strip_sources = False, True
         pages.preheat_kernel, pages.default_pool_size = True, 1
-        pages.multi_kernel_manager_class = WatchedKernels
+        pages.multi_kernel_manager_class = PreheatedKernels
         # Pages are rendered before their visitor, and the visitor's colours, are known.
         self.config.VoilaConfiguration.resources = {"follow_system": True, "has_cards": True}
         self._later = [card.path for card in cards(folder) if self.first and card.path != self.first]
@@ -183,17 +181,13 @@ class LockedDashboards(OneScript):
         hub = JupyterHubSingleUser(parent=self)
         hub.serverapp = SimpleNamespace(web_app=SimpleNamespace(last_activity=self.last_activity), log=self.log)
         IOLoop.current().add_callback(hub.keep_activity_updated)
-        IOLoop.current().call_later(_OTHERS_S, self._preheat_all)
+        if self.first:
+            self.kernel_manager.begin_with_one(self._later)
         super().listen()
 
     def last_activity(self) -> datetime:
         """When a page was last opened, or a kernel last did something."""
         return max(self.app.settings[LAST_REQUEST], self.kernel_manager.last_kernel_activity)
-
-    def _preheat_all(self) -> None:
-        self.kernel_manager.fill_delay = _REFILL_LATER_S
-        for path in self._later:
-            self.kernel_manager.fill_if_needed(delay=0, notebook_name=path)
 
     def _at(self, path: str) -> str:
         return str(url_path_join(self.server_url, path))

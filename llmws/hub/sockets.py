@@ -31,6 +31,7 @@ class KernelSocket(VoilaKernelWebsocketHandler):
 
     async def open(self, kernel_id: str) -> None:
         await super().open(kernel_id)
+        self.kernel_manager.page_is_connected()
         self._watch = PeriodicCallback(self._look, 1000 * LOOKED_AT_EVERY_S)
         self._watch.start()
 

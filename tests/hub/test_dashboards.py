@@ -417,6 +417,7 @@ def test_kernels_wait_for_what_has_a_card_and_first_for_what_is_asked_for(hub: R
     bob.stop_server()
     bob.get("/hub/spawn/bob", params={"next": "/user/bob/voila/render/compare.ipynb"})
     bob.open_server()
+    bob.open_dashboard("compare")
 
     def preheated() -> list[str]:
         """The dashboards for which a kernel waited, by when one first did."""
@@ -426,8 +427,6 @@ def test_kernels_wait_for_what_has_a_card_and_first_for_what_is_asked_for(hub: R
     wait_for(lambda: len(preheated()) >= 3)
     # The fine-tune page has no card for him.
     assert preheated() == ["compare.ipynb", "chat.ipynb", "providers.ipynb"]
-    # On a quick machine the page that was asked for is open, too, with a kernel of its own.
-    assert len(kernels(hub, "bob")) in (3, 4)
 
 
 def disguises(type: str, content: dict[str, Any], channel: str) -> Iterator[tuple[str | None, Any]]:
