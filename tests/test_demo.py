@@ -17,7 +17,7 @@ import pytest
 from llmws import cli, demo
 from llmws.client import connect
 from llmws.datasets import samples
-from llmws.datasets.formats import read_info
+from llmws.datasets.formats import find
 from llmws.demo import QUESTIONS, Asked, Manner, Verdict, judge, shortened, table
 from llmws.errors import TrainingError
 from llmws.messages import Message, Part, Timing, Usage
@@ -127,7 +127,7 @@ def stem(word: str) -> str:
 
 
 def test_the_dataset_tells_the_manner_that_its_answers_have() -> None:
-    manner = Manner(**read_info(samples.folder())[demo.DATASET].about["manner"])
+    manner = Manner(**find(samples.folder(), demo.DATASET).about["manner"])
     assert manner == MANNER
     rows = (samples.folder() / "seafarer.jsonl").read_text("utf-8").splitlines()
     assert all(manner.followed(json.loads(row)["output"]) for row in rows)

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from ..errors import DatasetError
-from .rows import SUFFIXES, read_rows
+from .rows import SUFFIXES, broken
 
 INFO = "dataset_info.json"
 Formatting = Literal["alpaca", "sharegpt", "openai"]
@@ -33,15 +33,6 @@ _TAGS = {
     "assistant_tag": "gpt",
     "observation_tag": "observation",
     "function_tag": "function_call",
-    "system_tag": "system",
-}
-_OPENAI_TAGS = {
-    "role_tag": "role",
-    "content_tag": "content",
-    "user_tag": "user",
-    "assistant_tag": "assistant",
-    "observation_tag": "tool",
-    "function_tag": "function",
     "system_tag": "system",
 }
 _KNOWN = {"file_name", "formatting", "ranking", "columns", "tags"}
@@ -131,41 +122,6 @@ def _texts(name: str, noun: str, value: Any) -> dict[str, str]:
     return dict(value)
 
 
-def detect(path: Path, name: str | None = None, about: Mapping[str, Any] | None = None) -> Entry:
-    """The entry for a file, told from its first row; a file in no known format is a `DatasetError`."""
-    _, row = next(iter(read_rows(path)), (0, None))
-    keys = set(row) if isinstance(row, Mapping) else set()
-    entry = Entry(name or path.stem, path.name, about=dict(about or {}))
-    columns: dict[str, str] = {}
-    tags: Mapping[str, str] = {}
-    formatting: Formatting = "alpaca"
-    if "messages" in keys:
-        formatting, columns, tags = "openai", {"messages": "messages"}, _OPENAI_TAGS
-    elif "conversations" in keys:
-        formatting, columns = "sharegpt", {"messages": "conversations"}
-    elif "instruction" in keys and keys & {"output", "chosen"}:
-        columns = {"prompt": "instruction"} | ({"query": "input"} if "input" in keys else {})
-        columns |= {"response": "output"} if "output" in keys else {}
-    elif "text" in keys:
-        columns = {"prompt": "text"}
-    else:
-        raise DatasetError(
-            f"{path.name} is in no format that can be trained on.",
-            remedy="Give each row 'instruction' and 'output', or 'conversations', or 'messages'.",
-            details={"path": str(path), "keys": sorted(map(str, keys))},
-        )
-    columns |= {noun: noun for noun in ("system", "tools", "history", "chosen", "rejected") if noun in keys}
-    if tag := next((key for key in ("kto_tag", "label") if key in keys), None):
-        columns["kto_tag"] = tag
-    ranking = {"chosen", "rejected"} <= keys
-    return Entry(entry.name, entry.file_name, formatting, ranking, columns, tags, entry.about)
-
-
-def read_info(folder: Path) -> dict[str, Entry]:
-    """The datasets of a folder by name, in the order of its `dataset_info.json`."""
-    return {name: Entry.from_info(name, value) for name, value in entries(folder).items()}
-
-
 def entries(folder: Path) -> Mapping[str, Any]:
     """What `dataset_info.json` says of each dataset, as it stands there: one that is wrong hides no other."""
     path = folder / INFO
@@ -173,7 +129,9 @@ def entries(folder: Path) -> Mapping[str, Any]:
         told = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DatasetError(f"{folder} holds no {INFO}.", remedy="Choose a folder of datasets.") from None
-    except (OSError, ValueError) as problem:
+    except json.JSONDecodeError as problem:
+        raise broken(path, problem.lineno, f"this is not JSON ({problem.msg}).", f"Mend {path}.") from None
+    except (OSError, ValueError, RecursionError) as problem:
         raise DatasetError(f"{path} cannot be read: {problem}.", remedy="Mend it in a text editor.") from None
     if not isinstance(told, Mapping):
         raise DatasetError(f"{path} is not an object.", remedy='Write {"name": {"file_name": "…"}}.')

@@ -7,6 +7,7 @@ in a thread; one that cannot be read is listed with what is wrong, since hiding 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,10 @@ _PREVIEW, _LONGEST, _DEEPEST = 3, 500, 20
 
 @dataclass(slots=True)
 class Datasets:
-    """The folders of datasets; of one name the person's own counts."""
+    """The folders of datasets; of one name the person's own counts.
+
+    A `dataset_info.json` that cannot be read is listed in place of what it would name, and hides no sample.
+    """
 
     settings: Settings
     # A file is read once, until it changes: path → (size, time), what was found.
@@ -36,12 +40,17 @@ class Datasets:
 
     def folder_of(self, name: str) -> Path:
         """The folder that has the dataset; an unknown name is a `DatasetError` that names those there are."""
-        folders = self._folders()
-        for folder in folders:
-            if name in entries(folder):
+        known: list[str] = []
+        unread: DatasetError | None = None
+        for folder in self._folders():
+            told, problem = _entries(folder)
+            if name in told:
                 return folder
-        known = [name for folder in folders for name in entries(folder)]
-        raise DatasetError(f"There is no dataset {name!r}.", remedy=f"There are: {', '.join(known) or 'none'}.")
+            known += told
+            unread = unread or problem
+        raise unread or DatasetError(
+            f"There is no dataset {name!r}.", remedy=f"There are: {', '.join(known) or 'none'}."
+        )
 
     async def check(self, name: str, stage: str) -> None:
         """Read every row; the first that cannot be trained on is a `DatasetError` with its line."""
@@ -58,8 +67,11 @@ class Datasets:
     def _all(self) -> list[dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for folder in reversed(self._folders()):
-            for name, told in entries(folder).items():
-                found[name] = self._about(folder, name, told)
+            told, problem = _entries(folder)
+            for name, entry in told.items():
+                found[name] = self._about(folder, name, entry)
+            if problem is not None:
+                found[INFO] = _unreadable(folder, INFO, problem)
         return list(found.values())
 
     def _about(self, folder: Path, name: str, told: Any) -> dict[str, Any]:
@@ -67,7 +79,7 @@ class Datasets:
         try:
             entry = Entry.from_info(name, told)
         except DatasetError as problem:
-            return _listed(folder, Entry(name, ""), {"rows": None, "preview": [], "problem": problem.to_dict()})
+            return _unreadable(folder, name, problem)
         return _listed(folder, entry, self._read(folder / entry.file_name))
 
     def _read(self, path: Path) -> dict[str, Any]:
@@ -79,6 +91,18 @@ class Datasets:
         if path not in self._seen or self._seen[path][0] != version:
             self._seen[path] = version, _look(path)
         return self._seen[path][1]
+
+
+def _entries(folder: Path) -> tuple[Mapping[str, Any], DatasetError | None]:
+    """What a folder's `dataset_info.json` says; where it cannot be read, nothing and why."""
+    try:
+        return entries(folder), None
+    except DatasetError as problem:
+        return {}, problem
+
+
+def _unreadable(folder: Path, name: str, problem: DatasetError) -> dict[str, Any]:
+    return _listed(folder, Entry(name, ""), {"rows": None, "preview": [], "problem": problem.to_dict()})
 
 
 def _listed(folder: Path, entry: Entry, read: dict[str, Any]) -> dict[str, Any]:

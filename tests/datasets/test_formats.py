@@ -1,43 +1,26 @@
-"""What a `dataset_info.json` says, is told from a file, and is written again."""
+"""What a `dataset_info.json` says is read, written, and refused where it cannot be."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llmws.datasets.formats import Entry, copy_to, detect, find, read_info, write_info
+from llmws.datasets.formats import Entry, copy_to, entries, find, write_info
 from llmws.datasets.validation import check
 from llmws.errors import DatasetError
 
-TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 
-
-@pytest.mark.parametrize(
-    ("row", "formatting"),
-    [
-        ({"instruction": "Hi", "output": "Hello"}, "alpaca"),
-        ({"instruction": "Hi", "input": "", "output": "Hello", "system": "s", "history": [["a", "b"]]}, "alpaca"),
-        ({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}, "sharegpt"),
-        ({"messages": TALK}, "openai"),
-    ],
-)
-def test_a_format_is_told_from_the_first_row(tmp_path: Path, row: dict[str, Any], formatting: str) -> None:
-    (tmp_path / "mine.json").write_text(json.dumps([row]))
-    entry = detect(tmp_path / "mine.json", about={"licence": "CC0-1.0"})
-    assert entry.formatting == formatting
-    write_info(tmp_path, [entry])
-    assert read_info(tmp_path) == {"mine": entry}
-    assert check(tmp_path, "mine").rows == 1
-
-
-@pytest.mark.parametrize("rows", [[{"question": "Hi"}], ["Hi"], []])
-def test_a_file_in_no_format_is_refused(tmp_path: Path, rows: list[Any]) -> None:
-    (tmp_path / "mine.json").write_text(json.dumps(rows))
-    with pytest.raises(DatasetError, match="in no format that can be trained on"):
-        detect(tmp_path / "mine.json")
+def test_an_entry_is_written_and_read_again(tmp_path: Path) -> None:
+    columns, tags = {"messages": "messages"}, {"role_tag": "role", "content_tag": "content"}
+    written = [
+        Entry("plain", "plain.json", about={"licence": "CC0-1.0"}),
+        Entry("talk", "talk.jsonl", "openai", columns=columns, tags=tags),
+        Entry("ranked", "ranked.json", ranking=True),
+    ]
+    write_info(tmp_path, written)
+    assert [find(tmp_path, name) for name in entries(tmp_path)] == written
 
 
 @pytest.mark.parametrize(
@@ -72,19 +55,19 @@ def test_an_unknown_dataset_names_those_there_are(tmp_path: Path) -> None:
         find(tmp_path, "three")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{"])
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 9000, "\x00"])
 def test_a_broken_catalogue_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "dataset_info.json").write_text(text)
     with pytest.raises(DatasetError, match=r"dataset_info\.json"):
-        read_info(tmp_path)
+        entries(tmp_path)
     with pytest.raises(DatasetError, match=r"holds no dataset_info\.json"):
-        read_info(tmp_path / "elsewhere")
+        entries(tmp_path / "elsewhere")
 
 
 def test_a_copy_stands_alone_and_its_path_holds_no_space(tmp_path: Path) -> None:
     (tmp_path / "my rows.jsonl").write_text('{"instruction": "Hi", "input": "", "output": "Hello"}\n')
     write_info(tmp_path, [Entry("mine", "my rows.jsonl", about={"language": "en"}), Entry("other", "other.json")])
     copied = copy_to(tmp_path, "mine", tmp_path / "copy")
-    assert read_info(tmp_path / "copy") == {"mine": copied}
+    assert (list(entries(tmp_path / "copy")), find(tmp_path / "copy", "mine")) == (["mine"], copied)
     assert copied.file_name == "data.jsonl"
     assert check(tmp_path / "copy", "mine").rows == 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from llmws.datasets.formats import Entry, read_info
+from llmws.datasets.formats import Entry, entries, find
 from llmws.datasets.rows import read_rows
 from llmws.datasets.samples import folder
 from llmws.datasets.validation import check
 
-SAMPLES = tuple(read_info(folder()).values())
+SAMPLES = tuple(find(folder(), name) for name in entries(folder()))
 
 
 def answers(sample: Entry) -> list[str]:

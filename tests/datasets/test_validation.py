@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llmws.datasets.formats import Entry, detect, write_info
+from llmws.datasets.formats import Entry, write_info
 from llmws.datasets.validation import check
 from llmws.errors import DatasetError
 
@@ -16,6 +16,21 @@ GOOD = {
     "alpaca": {"instruction": "Hi", "input": "", "output": "Hello"},
     "sharegpt": {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
     "openai": {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
+}
+
+OPENAI_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "user_tag": "user",
+    "assistant_tag": "assistant",
+    "observation_tag": "tool",
+    "function_tag": "function",
+    "system_tag": "system",
+}
+ENTRIES = {
+    "alpaca": Entry("mine", "mine.jsonl"),
+    "sharegpt": Entry("mine", "mine.jsonl", "sharegpt", columns={"messages": "conversations"}),
+    "openai": Entry("mine", "mine.jsonl", "openai", columns={"messages": "messages"}, tags=OPENAI_TAGS),
 }
 
 
@@ -27,7 +42,7 @@ def put(folder: Path, formatting: str, *more: Any) -> None:
     """A dataset `mine` whose first row, on line 1, is good."""
     path = folder / "mine.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in (GOOD[formatting], *more)))
-    write_info(folder, [detect(path)])
+    write_info(folder, [ENTRIES[formatting]])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +120,9 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 )
 def test_a_dataset_has_to_fit_its_stage(tmp_path: Path, stage: str, row: dict[str, Any], fits: bool) -> None:
     (tmp_path / "mine.json").write_text(json.dumps([row]))
-    write_info(tmp_path, [detect(tmp_path / "mine.json")])
+    nouns = {"text": "prompt", "instruction": "prompt", "output": "response"}
+    columns = {nouns.get(key, key): key for key in row}
+    write_info(tmp_path, [Entry("mine", "mine.json", ranking="chosen" in row, columns=columns)])
     if fits:
         assert check(tmp_path, "mine", stage=stage).rows == 1
     else:

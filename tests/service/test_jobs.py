@@ -111,6 +111,20 @@ def test_an_entry_that_cannot_be_used_hides_no_other_dataset(service: Running, w
     assert refused["code"] == "dataset"
 
 
+def test_an_index_that_is_no_json_hides_no_sample(service: Running, workshop: Workshop) -> None:
+    workshop.add_dataset("mine", {"instruction": "a", "output": "b"})
+    info = workshop.settings.data / "datasets" / "dataset_info.json"
+    info.write_text('{\n "mine": {"file_name": "mine.jsonl"}\n "other": {}\n}')
+    told = {one["name"]: one for one in service.get("/api/datasets")["items"]}
+    assert (told["seafarer"]["rows"], told["dataset_info.json"]["source"]) == (72, "own")
+    problem = told["dataset_info.json"]["problem"]
+    assert problem["message"] == "dataset_info.json, line 3: this is not JSON (Expecting ',' delimiter)."
+    assert problem["remedy"] == f"Mend {info}."
+    assert service.post("/api/jobs", {"base": BASE, "dataset": "seafarer"})["dataset"] == "seafarer"
+    refused = error(service.http.post("/api/jobs", json={"base": BASE, "dataset": "mine"}), 422)
+    assert refused["message"] == problem["message"]
+
+
 def test_a_job_runs_to_its_end_and_tells_everything_once(service: Running, script: Script) -> None:
     script(hold_at=12)
     job = train(service)
