@@ -1,6 +1,6 @@
 """``llmws doctor``: what is installed, found, running and reachable, as a report that can be sent to others.
 
-It changes and starts nothing. Every text passes `Redaction` before anybody sees it: no home folder, account, token or
+It changes and starts nothing. Every text passes `Scrubber` before anybody sees it: no home folder, account, token or
 password leaves, and of what is set outside (proxies, settings) only that it is set.
 """
 
@@ -56,11 +56,11 @@ class Finding:
         return asdict(self)
 
 
-class Redaction:
+class Scrubber:
     """Takes out of a text what is nobody's business.
 
     Example:
-        >>> Redaction(Path("/home/ada"), ["s3cret"]).of("/home/ada/x said s3cret to http://me:pw@host, /mnt/ada/y")
+        >>> Scrubber(Path("/home/ada"), ["s3cret"]).of("/home/ada/x said s3cret to http://me:pw@host, /mnt/ada/y")
         '~/x said … to http://…@host, /mnt/…/y'
     """
 
@@ -85,7 +85,7 @@ def examine() -> list[Finding]:
         settings = Settings.from_environment()
     except Error as problem:
         findings.append(Finding("settings", "bad", problem.message, problem.remedy))
-    redaction = Redaction(Path.home(), [settings.token or "", _token(settings)])
+    scrubber = Scrubber(Path.home(), [settings.token or "", _token(settings)])
     examiners: list[Callable[[Settings], Iterator[Finding]]] = [_python, _packages, _tools, _machine, _outside]
     for examiner in [*examiners, _data, _service, _ports, _training]:
         try:
@@ -94,9 +94,7 @@ def examine() -> list[Finding]:
             findings.append(Finding(examiner.__name__.strip("_"), "bad", problem.message, problem.remedy))
         except (OSError, subprocess.SubprocessError) as problem:
             findings.append(Finding(examiner.__name__.strip("_"), "bad", f"It could not be looked at: {problem}."))
-    return [
-        Finding(found.about, found.state, redaction.of(found.text), redaction.of(found.remedy)) for found in findings
-    ]
+    return [Finding(found.about, found.state, scrubber.of(found.text), scrubber.of(found.remedy)) for found in findings]
 
 
 def show(findings: list[Finding]) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from llmws import __version__, cli, doctor, instance
 from llmws.client import connect
-from llmws.doctor import Redaction
+from llmws.doctor import Scrubber
 from llmws.instance import Instance, hold, is_held, running
 from llmws.up import notebooks
 from tests.client.conftest import Workspace, workspace_in
@@ -337,9 +337,9 @@ def test_doctor_tells_of_a_port_that_another_program_has(workspace: Workspace) -
 
 
 def test_redaction_leaves_the_rest_alone() -> None:
-    redaction = Redaction(Path("/root"), [""])
-    assert redaction.of("/root/.venv, /rootless, http://h:1/x") == "~/.venv, /rootless, http://h:1/x"
-    assert Redaction(Path("/"), []).of("/usr/bin/git") == "/usr/bin/git"
+    scrubber = Scrubber(Path("/root"), [""])
+    assert scrubber.of("/root/.venv, /rootless, http://h:1/x") == "~/.venv, /rootless, http://h:1/x"
+    assert Scrubber(Path("/"), []).of("/usr/bin/git") == "/usr/bin/git"
 
 
 def _free_port() -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 
 from .accelerators import Accelerator
 
@@ -18,8 +18,6 @@ class Waiting:
 
     id: str
     created_at: float
-    priority: int = 0
-    wants: int = 1
     runner: str = ""
     accelerators: tuple[str, ...] = ()
 
@@ -40,11 +38,9 @@ class Plan:
 
 
 def plan(jobs: Iterable[Waiting], accelerators: Iterable[Accelerator], now: float) -> Plan:
-    """Give free accelerators to waiting jobs: higher priority first, then whoever came first.
+    """Give each waiting job a free accelerator, whoever came first before the others.
 
-    A job gets as many GPUs of one runner as it wants (one by default); a runner without a GPU offers its CPU, to one
-    job at a time, whatever that wants. Nobody overtakes a job that only has to wait, so that a large one is not
-    starved; one that no runner could ever serve holds nobody up.
+    It is one of the runner that has the most left; a runner without a GPU offers its CPU, given where no GPU is free.
 
     Example:
         >>> from .accelerators import CPU
@@ -56,29 +52,19 @@ def plan(jobs: Iterable[Waiting], accelerators: Iterable[Accelerator], now: floa
     jobs = list(jobs)
     taken = {(job.runner, accelerator) for job in jobs for accelerator in job.accelerators}
     present = sorted((a for a in accelerators if now - a.seen_at <= SILENT_S), key=lambda a: a.runner)
-    hosts = {runner: list(group) for runner, group in groupby(present, key=lambda a: a.runner)}
-    free = {runner: [a.id for a in group if (runner, a.id) not in taken] for runner, group in hosts.items()}
+    free = [accelerator for accelerator in present if (accelerator.runner, accelerator.id) not in taken]
     begun: list[Assignment] = []
     reasons: dict[str, str] = {}
-    somebody_waits = False
-    for job in sorted((job for job in jobs if not job.accelerators), key=lambda job: (-job.priority, job.created_at)):
-        fitting = [runner for runner, group in hosts.items() if len(free[runner]) >= _needs(job, group)]
-        if not hosts:
+    for job in sorted((job for job in jobs if not job.accelerators), key=lambda job: job.created_at):
+        if free:
+            left = Counter(accelerator.runner for accelerator in free)
+            best = max(free, key=lambda accelerator: (accelerator.kind == "gpu", left[accelerator.runner]))
+            begun.append(Assignment(job.id, best.runner, (best.id,)))
+            free.remove(best)
+        elif not present:
             reasons[job.id] = "No runner is there."
-        elif not any(len(group) >= _needs(job, group) for group in hosts.values()):
-            reasons[job.id] = f"No runner has {job.wants} GPUs."
-        elif somebody_waits:
+        elif reasons:
             reasons[job.id] = "Waits for the jobs before it."
-        elif not fitting:
-            reasons[job.id] = "Waits for a job that runs to end."
-            somebody_waits = True
         else:
-            best = max(fitting, key=lambda runner: (hosts[runner][0].kind == "gpu", len(free[runner])))
-            count = _needs(job, hosts[best])
-            begun.append(Assignment(job.id, best, tuple(free[best][:count])))
-            del free[best][:count]
+            reasons[job.id] = "Waits for a job that runs to end."
     return Plan(tuple(begun), reasons)
-
-
-def _needs(job: Waiting, group: list[Accelerator]) -> int:
-    return 1 if group[0].kind == "cpu" else job.wants

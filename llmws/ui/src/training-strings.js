@@ -27,7 +27,6 @@ export const ofTraining = [
   ["Stopped by {name} after step {n}, without saving: its last checkpoint is of step {kept}.", "由 {name} 在第 {n} 步后停止，未保存：最近的检查点在第 {kept} 步。"],
   ["Stopped by {name} after step {n}, without saving: there is no checkpoint.", "由 {name} 在第 {n} 步后停止，未保存：没有检查点。"],
   ["No runner is there.", "没有可用的训练进程。"],
-  ["No runner has {n} GPUs.", "没有拥有 {n} 块 GPU 的训练进程。"],
   ["Waits for the jobs before it.", "正在等待前面的任务。"],
   ["Waits for a job that runs to end.", "正在等待运行中的任务结束。"],
   ["Its run folder is gone.", "训练目录已不存在。"],
