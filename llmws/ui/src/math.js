@@ -4,50 +4,36 @@
  * KaTeX with its fonts weighs more than a page, so it is a bundle of its own (typeset.js) that Python sends when it is
  * asked. It gives HTML, which passes the sanitiser as any other does. Until it has come a formula is its source.
  */
-import { signal } from "@preact/signals";
-import { importText } from "./page.js";
+import { bundle, importText } from "./bundle.js";
 
 /** Longer than any formula that a person reads. */
 const LONGEST = 5_000;
 const KEPT = 500;
 
-/** Set once the typesetter is there: a formula's source becomes HTML. */
-export const typesetter = signal(null);
-let ask = null;
-let asked = false;
-
-/** `fetch` gives the typesetter's `{ module, style }`; it is called when there is something to typeset. */
-export function typesetWith(fetch) {
-  ask = fetch;
-}
-
-async function load() {
-  const { module, style } = await ask();
+const katex = bundle(async ({ module, style }) => {
   const sheet = document.createElement("style");
   sheet.textContent = style;
   document.head.append(sheet);
-  typesetter.value = (await importText(module)).typeset;
-}
+  return (await importText(module)).typeset;
+});
+
+/** Set once the typesetter is there: a formula's source becomes HTML. */
+export const typesetter = katex.opened;
+
+/** What is called for the typesetter's `{ module, style }` when there is something to typeset. */
+export const typesetWith = katex.from;
 
 const known = new Map();
 
 /** The HTML of a formula; null while the typesetter is on its way, or where this is none. */
 export function typeset(source) {
   if (source.length > LONGEST) return null;
-  if (!typesetter.value) {
-    if (ask && !asked) {
-      asked = true;
-      load().catch((problem) => {
-        console.error(problem);
-        asked = false;
-      });
-    }
-    return null;
-  }
+  const render = katex.need();
+  if (!render) return null;
   const found = known.get(source);
   if (found !== undefined) return found;
   const [, tex] = /^(?:\$\$?|\\[([])([\s\S]*?)(?:\$\$?|\\[)\]])\s*$/.exec(source) ?? [];
-  const html = tex ? typesetter.value(tex, isDisplayed(source)) : null;
+  const html = tex ? render(tex, isDisplayed(source)) : null;
   if (known.size >= KEPT) known.clear();
   known.set(source, html);
   return html;

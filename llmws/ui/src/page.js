@@ -174,16 +174,6 @@ export function saveFile(path) {
   link.remove();
 }
 
-/** The module that `source` is. */
-export async function importText(source) {
-  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  try {
-    return await import(url);
-  } finally {
-    URL.revokeObjectURL(url);
-  }
-}
-
 /** Copy text, also where there is no clipboard interface (plain http), or none for this frame. */
 export async function copyText(text) {
   try {

@@ -5,32 +5,17 @@
  * it in the person's language. What has no translation, a vendor's own words say, stays as it was said. The sentences
  * are a bundle of their own (chinese.js) that is asked for when the first is needed: nobody else's page grows by them.
  */
-import { signal } from "@preact/signals";
+import { bundle, importText } from "./bundle.js";
 import { exactTime } from "./format.js";
-import { importText } from "./page.js";
 import { language } from "./strings.js";
 
 const INSTANT = /\b\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)/g;
 
-/** Set once the sentences are there: an English one becomes Chinese, or null. */
-const translate = signal(null);
-let ask = null;
-let asked = false;
+/** An English sentence becomes Chinese, or null. */
+const chinese = bundle(async (source) => (await importText(source)).translate);
 
-/** `fetch` gives the bundle; it is called when there is something to translate. */
-export function translateWith(fetch) {
-  ask = fetch;
-}
-
-async function load() {
-  asked = true;
-  try {
-    translate.value = (await importText(await ask())).translate;
-  } catch (problem) {
-    console.error(problem);
-    asked = false;
-  }
-}
+/** What is called for the bundle when there is something to translate. */
+export const translateWith = chinese.from;
 
 const local = (text) => text.replace(INSTANT, (instant) => exactTime(Date.parse(instant) / 1000));
 
@@ -38,8 +23,8 @@ const local = (text) => text.replace(INSTANT, (instant) => exactTime(Date.parse(
 export function said(...texts) {
   const told = texts.filter(Boolean);
   if (language.value !== "zh") return told.map(local).join(" ");
-  if (told.length && ask && !asked) load();
-  const chinese = told.map((text) => translate.value?.(text) ?? text);
+  const translate = told.length ? chinese.need() : null;
+  const translated = told.map((text) => translate?.(text) ?? text);
   // Only after a sentence in English, or before one, there is a blank.
-  return local(chinese.reduce((all, text) => `${all}${/[。？！…]$/.test(all) ? "" : " "}${text}`, "").trim());
+  return local(translated.reduce((all, text) => `${all}${/[。？！…]$/.test(all) ? "" : " "}${text}`, "").trim());
 }
