@@ -16,6 +16,7 @@ from ..errors import Error, from_dict
 from ..messages import Message, StreamEvent
 from .api import Api
 from .bridge import Bridge
+from .progress import overwrites
 
 _CANCEL_LIMIT_S = 3.0
 # A message of the kernel per token costs more than the token: https://ipykernel.readthedocs.io (iopub).
@@ -107,16 +108,6 @@ def printable(text: str) -> str:
         'a[31mb'
     """
     return text.translate(_WITHOUT_CONTROLS)
-
-
-def overwrites(out: TextIO) -> bool:
-    """Whether `out` is a terminal or a cell, where a line may be written over and has colours."""
-    return out.isatty() or in_cell(out)
-
-
-def in_cell(out: TextIO) -> bool:
-    """Whether what is written to `out` stands below a notebook's cell."""
-    return type(out).__module__.startswith("ipykernel.")
 
 
 def _write(events: Iterator[StreamEvent], out: TextIO) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from ..errors import InvalidRequest, NotFound
 from ..messages import Parameters
 from .choices import Choices, chosen
+from .listings import table
 from .share_routes import Noun
 from .sharing import Shareable
 
@@ -164,11 +165,7 @@ class Assistants:
             >>> "Cook" in list(client.assistants.list().name)
             True
         """
-        import pandas  # half a second that only who asks for a table pays
-
-        frame = pandas.DataFrame(self._client.run(self._client.api.assistants()), columns=_COLUMNS)
-        frame["updated_at"] = pandas.to_datetime(frame["updated_at"].astype(float), unit="s", utc=True)
-        return frame
+        return table(self._client.run(self._client.api.assistants()), _COLUMNS, times=["updated_at"])
 
 
 def found(assistants: Iterable[dict[str, Any]], wanted: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .comparisons import compare
 from .finding import Address, Finder, Given, Local
 from .inputs import Attachment, attached, converse
 from .jobs import Job, Jobs
+from .listings import table
 from .money import Time, limits_table, moment, prices_table, usage_table
 from .origin import of_cell
 from .providers import Providers
@@ -126,11 +127,7 @@ class Client:
             >>> "echo" in list(client.models().id)
             True
         """
-        import pandas  # half a second that only who asks for a table pays
-
-        frame = pandas.DataFrame(self.run(self.api.models()), columns=_MODEL_COLUMNS)
-        frame["checked_at"] = pandas.to_datetime(frame["checked_at"].astype(float), unit="s", utc=True)
-        return frame
+        return table(self.run(self.api.models()), _MODEL_COLUMNS, times=["checked_at"])
 
     def chat(
         self,
@@ -258,9 +255,7 @@ class Client:
             >>> client.datasets().name[0]
             'seafarer'
         """
-        import pandas  # half a second that only who asks for a table pays
-
-        return pandas.DataFrame(self.run(self.api.datasets()), columns=_DATASET_COLUMNS)
+        return table(self.run(self.api.datasets()), _DATASET_COLUMNS)
 
     def usage(
         self, by: str = "model", since: Time = None, until: Time = None, *, everyone: bool = False

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..errors import from_dict
 from ..messages import Message, Parameters
-from .answers import begun, given_up, overwrites
+from .answers import begun, given_up
 from .api import Api
+from .listings import table
 from .origin import of_cell
+from .progress import follow
 
 if TYPE_CHECKING:
     import pandas
@@ -98,35 +99,15 @@ def compare(
             wanted, messages=asked, system=system, repeat=repeat, parameters=parameters, origin=origin
         )
 
+    began = time.monotonic()
+
+    def line(state: tuple[int, int]) -> str:
+        ended, total = state
+        return f"{ended} of {total} answer{'' if total == 1 else 's'} in {time.monotonic() - began:.1f} s"
+
     comparing = Comparing(client.api, ask)
-    with contextlib.closing(client.loop.iterate(comparing.progress())) as states:
-        if show:
-            _write(states, sys.stdout)
-        else:
-            for _ in states:
-                pass
-    return _frame(client.run(comparing.items()))
-
-
-def _write(states: Iterator[tuple[int, int]], out: TextIO) -> None:
-    """One line that is written over while there is something to wait for; in a file only as it was in the end."""
-    live, began, line = overwrites(out), time.monotonic(), ""
-    try:
-        for ended, total in states:
-            line = f"{ended} of {total} answer{'' if total == 1 else 's'} in {time.monotonic() - began:.1f} s"
-            if live:
-                out.write(f"\r{line}")
-                out.flush()
-    finally:
-        if line:
-            out.write("\n" if live else f"{line}\n")
-            out.flush()
-
-
-def _frame(items: Sequence[dict[str, Any]]) -> pandas.DataFrame:
-    import pandas  # half a second that only who asks for a table pays
-
-    return pandas.DataFrame([_row(item) for item in items], columns=COLUMNS)
+    follow(client.loop, comparing.progress(), line, show)
+    return table(map(_row, client.run(comparing.items())), COLUMNS)
 
 
 def _row(item: dict[str, Any]) -> dict[str, Any]:

@@ -9,20 +9,21 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from ..errors import NotFound, TrainingError
 from ..recipe import Recipe
 from ..training_log import Point
-from .answers import in_cell, overwrites
-from .sharing import grantees
+from .listings import listed, table
+from .progress import in_cell, overwrites
+from .share_routes import Noun
+from .sharing import Shareable
 
 if TYPE_CHECKING:
     import pandas
 
     from .client import Client
 
-_PAGE = 100
 _FLUSH_S = 0.1
 _TIMES = ("created_at", "started_at", "ended_at")
 _COLUMNS = ["id", "name", "base", "dataset", "state", "step", "total_steps", "loss", "model", *_TIMES, "reason"]
@@ -32,7 +33,7 @@ _NO_FIGURES = ("total_steps", "remaining_s", "diverged", "more")
 _ENDED_WELL = ("finished", "stopped")
 
 
-class Job:
+class Job(Shareable):
     """A fine-tune. The service keeps it; this is a view of it.
 
     Attributes:
@@ -46,13 +47,12 @@ class Job:
         10
     """
 
+    _noun: ClassVar[Noun] = "models"
+
     def __init__(self, client: Client, about: dict[str, Any]) -> None:
         self._client = client
+        self.id = str(about["id"])
         self.about = about
-
-    @property
-    def id(self) -> str:
-        return str(self.about["id"])
 
     @property
     def name(self) -> str:
@@ -138,12 +138,10 @@ class Job:
             >>> list(job.points().step)
             [1, 2, 3, 4, 5]
         """
-        import pandas  # half a second that only who asks for a table pays
-
         points = self._client.run(self._client.api.job_points(self.id))["items"]
         told = [{**point, **point.get("more", {})} for point in points]
         further = dict.fromkeys(name for point in told for name in point if name not in (*_FIGURES, *_NO_FIGURES))
-        return pandas.DataFrame(told, columns=[*_FIGURES, *further])
+        return table(told, [*_FIGURES, *further])
 
     def log(self) -> str:
         """What the trainer printed so far.
@@ -223,11 +221,7 @@ class Job:
             >>> job.unshare(group="researchers")
             []
         """
-        model = self._served()
-        for kind, grantee in grantees(person, group):
-            self._client.run(self._client.api.add_grant("models", model, kind, grantee))
-        told = self._client.run(self._client.api.grants("models", model))
-        return [f"{grant['kind']} {grant['grantee']}" for grant in told]
+        return super().share(person=person, group=group)
 
     def unshare(self, *, person: str | None = None, group: str | None = None) -> list[str]:
         """Undo `share`; answers that are being written come to their end.
@@ -238,10 +232,7 @@ class Job:
             >>> job.unshare(person="nobody")
             []
         """
-        model = self._served()
-        for kind, grantee in grantees(person, group):
-            self._client.run(self._client.api.remove_grant("models", model, kind, grantee))
-        return self.share()
+        return super().unshare(person=person, group=group)
 
     def delete(self) -> None:
         """Take the ended job from the list; `restore` undoes it within a day. A model that was made of it stays.
@@ -266,7 +257,8 @@ class Job:
         """
         self.about = self._client.run(self._client.api.restore_job(self.id))
 
-    def _served(self) -> str:
+    @property
+    def _shared(self) -> str:
         if (model := self.model) is None:
             raise NotFound("No model was made of this job yet.", remedy="Call its serve() first.")
         return model
@@ -340,20 +332,7 @@ class Jobs:
             >>> client.jobs.list(limit=1).id[0] == job.id
             True
         """
-        import pandas  # half a second that only who asks for a table pays
-
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while limit is None or len(found) < limit:
-            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
-            page = self._client.run(self._client.api.jobs(size, cursor))
-            found += page["items"]
-            if not (cursor := page["next_cursor"]):
-                break
-        frame = pandas.DataFrame(found, columns=_COLUMNS)
-        for column in _TIMES:
-            frame[column] = pandas.to_datetime(frame[column].astype(float), unit="s", utc=True)
-        return frame
+        return table(self._client.run(listed(self._client.api.jobs, limit)), _COLUMNS, _TIMES)
 
 
 def _write(name: str, states: Iterator[dict[str, Any]], out: TextIO) -> None:

@@ -5,16 +5,19 @@ A folder, like a tag, is there while a conversation is in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from .listings import listed, table
 
 if TYPE_CHECKING:
     import pandas
 
     from .client import Client
 
-_PAGE = 100
-_COLUMNS = ["id", "title", "model", "folder", "tags", "pinned", "archived", "created_at", "updated_at", "running"]
+_TIMES = ("created_at", "updated_at")
+_COLUMNS = ["id", "title", "model", "folder", "tags", "pinned", "archived", *_TIMES, "running"]
+_HEADINGS = ["name", "chats"]
 
 
 class Placed:
@@ -154,15 +157,10 @@ class Library:
             '我们坐船去南方'
         """
         among: dict[str, Any] = {"query": query, "folder": folder, "tag": tag, "archived": archived}
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while limit is None or len(found) < limit:
-            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
-            page = self._client.run(self._client.api.chats(size, cursor, **among))
-            found += page["items"]
-            if not (cursor := page["next_cursor"]):
-                break
-        return _frame(found, found_by_words=query is not None)
+        found = self._client.run(listed(partial(self._client.api.chats, **among), limit))
+        if query is None:
+            return table(found, _COLUMNS, _TIMES)
+        return table(({**chat, "match": chat["match"]["text"]} for chat in found), [*_COLUMNS, "match"], _TIMES)
 
     def folders(self) -> pandas.DataFrame:
         """The folders by name, and how many conversations each has.
@@ -175,7 +173,7 @@ class Library:
             >>> "Sky" in list(client.chats.folders().name)
             True
         """
-        return _headings(self._client.run(self._client.api.folders()))
+        return table(self._client.run(self._client.api.folders()), _HEADINGS)
 
     def rename_folder(self, folder: str, to: str) -> int:
         """Give a folder another name, that of another one, or ``""``: then its conversations are in none.
@@ -202,21 +200,4 @@ class Library:
             >>> "blue" in list(client.chats.tags().name)
             True
         """
-        return _headings(self._client.run(self._client.api.chat_tags()))
-
-
-def _frame(chats: list[dict[str, Any]], *, found_by_words: bool) -> pandas.DataFrame:
-    import pandas  # half a second that only who asks for a table pays
-
-    columns = [*_COLUMNS, "match"] if found_by_words else _COLUMNS
-    rows = [{**chat, "match": chat["match"]["text"]} if found_by_words else chat for chat in chats]
-    frame = pandas.DataFrame(rows, columns=columns)
-    for column in ("created_at", "updated_at"):
-        frame[column] = pandas.to_datetime(frame[column].astype(float), unit="s", utc=True)
-    return frame
-
-
-def _headings(items: Iterable[dict[str, Any]]) -> pandas.DataFrame:
-    import pandas  # half a second that only who asks for a table pays
-
-    return pandas.DataFrame(list(items), columns=["name", "chats"])
+        return table(self._client.run(self._client.api.chat_tags()), _HEADINGS)

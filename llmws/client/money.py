@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from .listings import table
+
 if TYPE_CHECKING:
     import pandas
 
@@ -32,24 +34,20 @@ def moment(at: Time) -> float | str | None:
 
 def usage_table(items: Sequence[Mapping[str, Any]], by: str) -> pandas.DataFrame:
     """The rows of GET /api/usage; costs are 0 where nothing was paid in that currency."""
-    import pandas  # half a second that only who asks for a table pays
-
     rows = [{**item, **{currency: item["costs"].get(currency, 0.0) for currency in _CURRENCIES}} for item in items]
-    return pandas.DataFrame(rows, columns=[by, *_USAGE])
+    return table(rows, [by, *_USAGE])
 
 
 def limits_table(items: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
     """The rows of GET /api/limits."""
-    import pandas
+    import pandas  # which `table` has loaded anyhow
 
-    frame = pandas.DataFrame(items, columns=_LIMITS)
+    frame = table(items, _LIMITS)
     frame["resets_at"] = pandas.to_datetime(frame["resets_at"], utc=True)
     return frame
 
 
 def prices_table(items: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
     """The rows of GET /api/prices."""
-    import pandas
-
     rows = [{"model": item["model"], **(item["price"] or {}), "set_by": item["set_by"]} for item in items]
-    return pandas.DataFrame(rows, columns=["model", *_PRICE, "set_by"])
+    return table(rows, ["model", *_PRICE, "set_by"])

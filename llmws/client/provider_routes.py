@@ -71,7 +71,7 @@ class ProviderRoutes:
         """POST /api/models/{id}/probe: find out by asking what a model can do."""
         return dict(await self._request("POST", f"/api/models/{segment(model)}/probe"))
 
-    # Keys and sharing
+    # Keys
 
     async def add_provider_key(
         self: Requests, id: str, secret: str, label: str | None = None, weight: int | None = None
@@ -88,16 +88,6 @@ class ProviderRoutes:
     async def delete_provider_key(self: Requests, id: str, key_id: str) -> None:
         """DELETE /api/providers/{id}/keys/{key_id}: for good."""
         await self._request("DELETE", f"/api/providers/{segment(id)}/keys/{segment(key_id)}")
-
-    async def add_provider_grant(self: Requests, id: str, kind: str, grantee: str) -> dict[str, Any]:
-        """PUT /api/providers/{id}/grants/{kind}/{grantee}, of which the kind is ``person`` or ``group``."""
-        path = f"/api/providers/{segment(id)}/grants/{segment(kind)}/{segment(grantee)}"
-        return dict(await self._request("PUT", path))
-
-    async def remove_provider_grant(self: Requests, id: str, kind: str, grantee: str) -> None:
-        """DELETE /api/providers/{id}/grants/{kind}/{grantee}."""
-        path = f"/api/providers/{segment(id)}/grants/{segment(kind)}/{segment(grantee)}"
-        await self._request("DELETE", path)
 
     # Money
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Error, InvalidRequest
+from .listings import table
 
 if TYPE_CHECKING:
     import pandas
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _COLUMNS = ["id", "name", "vendor", "base_url", "owner", "enabled", "keys", "model_count", "listed_at", "problem"]
+_VENDOR_COLUMNS = ["id", "name", "wire", "base_url", "needs_key", "key_hint", "docs"]
 _CAPABILITIES = ["context", "vision", "tools", "reasoning", "json_schema", "embeddings"]
 _MODEL_COLUMNS = ["id", "name", "offered", *_CAPABILITIES, "input_price", "output_price", "currency", "said_by"]
 
@@ -109,15 +111,11 @@ class Providers:
             >>> client.providers.list().columns[:3].to_list()
             ['id', 'name', 'vendor']
         """
-        import pandas  # half a second that only who asks for a table pays
-
         rows = [
             {**told, "keys": len(told["keys"]), "problem": _sentence(told["problem"])}
             for told in self._run(self._client.api.providers())
         ]
-        frame = pandas.DataFrame(rows, columns=_COLUMNS)
-        frame["listed_at"] = pandas.to_datetime(frame["listed_at"].astype(float), unit="s", utc=True)
-        return frame
+        return table(rows, _COLUMNS, times=["listed_at"])
 
     def vendors(self) -> pandas.DataFrame:
         """What a provider can be of.
@@ -129,9 +127,7 @@ class Providers:
             >>> "deepseek" in list(client.providers.vendors().id)
             True
         """
-        import pandas  # half a second that only who asks for a table pays
-
-        return pandas.DataFrame(self._run(self._client.api.vendors()))
+        return table(self._run(self._client.api.vendors()), _VENDOR_COLUMNS)
 
     def add(
         self,
@@ -217,10 +213,8 @@ class Providers:
             >>> len(client.providers.models("empty"))
             0
         """
-        import pandas  # half a second that only who asks for a table pays
-
         rows = [_row(told) for told in self._run(self._client.api.provider_models(id))]
-        return pandas.DataFrame(rows, columns=_MODEL_COLUMNS)
+        return table(rows, _MODEL_COLUMNS)
 
     def add_key(self, id: str, key: str | None = None, label: str | None = None, weight: int = 1) -> None:
         """Give it a further key; each call takes one of them.
@@ -252,7 +246,7 @@ class Providers:
             >>> client.providers.share("ours", group="researchers")
             >>> client.providers.unshare("ours", group="researchers")
         """
-        self._run(self._client.api.add_provider_grant(id, *_grantee(person, group)))
+        self._run(self._client.api.add_grant("providers", id, *_grantee(person, group)))
 
     def unshare(self, id: str, person: str | None = None, group: str | None = None) -> None:
         """Share it no longer; see `share`.
@@ -261,7 +255,7 @@ class Providers:
             >>> added = client.providers.add("compatible", base_url="http://127.0.0.1:9/v1", id="theirs")
             >>> client.providers.unshare("theirs", person="eve")
         """
-        self._run(self._client.api.remove_provider_grant(id, *_grantee(person, group)))
+        self._run(self._client.api.remove_grant("providers", id, *_grantee(person, group)))
 
     def _asked_for(self, vendor: str) -> _Secret | None:
         """The key of a vendor that wants one, typed unseen; none where nothing is typed."""

@@ -8,8 +8,8 @@ from ..messages import Parameters
 from .bodies import decoded, said, segment
 from .requests import Requests
 
-# What `Api` shares alike: conversations, assistants, tuned models.
-Noun = Literal["chats", "assistants", "models"]
+# What can be shared: conversations, assistants, tuned models, accounts at vendors.
+Noun = Literal["chats", "assistants", "models", "providers"]
 
 
 class ShareRoutes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..messages import Message
+from .listings import conversation, listed, table
 from .share_routes import Noun
 
 if TYPE_CHECKING:
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from .chats import Chat
     from .client import Client
 
-_PAGE = 100
 _COLUMNS = ["id", "title", "owner", "model", "created_at", "updated_at"]
 
 
@@ -40,6 +41,11 @@ class Shareable:
     _client: Client
     _noun: ClassVar[Noun]
 
+    @property
+    def _shared(self) -> str:
+        """The id of what is given."""
+        return self.id
+
     def share(self, *, person: str | None = None, group: str | None = None) -> list[str]:
         """Give it to a person or a group of a hub; without either, only say who has it.
 
@@ -56,9 +62,10 @@ class Shareable:
             Traceback (most recent call last):
             llmws.errors.Conflict: Sharing needs a hub: on this computer you are the only person. ...
         """
-        for kind, grantee in grantees(person, group):
-            self._client.run(self._client.api.add_grant(self._noun, self.id, kind, grantee))
-        told = self._client.run(self._client.api.grants(self._noun, self.id))
+        shared = self._shared
+        for kind, grantee in _grantees(person, group):
+            self._client.run(self._client.api.add_grant(self._noun, shared, kind, grantee))
+        told = self._client.run(self._client.api.grants(self._noun, shared))
         return [f"{grant['kind']} {grant['grantee']}" for grant in told]
 
     def unshare(self, *, person: str | None = None, group: str | None = None) -> list[str]:
@@ -68,8 +75,9 @@ class Shareable:
             >>> client.chats.create(model="echo").unshare(person="pia")
             []
         """
-        for kind, grantee in grantees(person, group):
-            self._client.run(self._client.api.remove_grant(self._noun, self.id, kind, grantee))
+        shared = self._shared
+        for kind, grantee in _grantees(person, group):
+            self._client.run(self._client.api.remove_grant(self._noun, shared, kind, grantee))
         return self.share()
 
 
@@ -104,7 +112,7 @@ class Linkable(Shareable):
             ['id', 'created_at', 'expires_at']
         """
         links = self._client.run(self._client.api.links(self.id))
-        return _frame(links, ["id", "created_at", "expires_at"], ["created_at", "expires_at"])
+        return table(links, ["id", "created_at", "expires_at"], times=["created_at", "expires_at"])
 
     def revoke(self, link: Link | str) -> None:
         """Have a link, or the one of this id, open nothing, from now on.
@@ -138,13 +146,8 @@ class SharedChat:
 
     def messages(self) -> list[Message]:
         """What was said up to now, oldest first."""
-        found: list[Message] = []
-        cursor = None
-        while True:
-            page = self._client.run(self._client.api.shared_messages(self.id, _PAGE, cursor))
-            found = [item["message"] for item in page["items"]] + found
-            if not (cursor := page["next_cursor"]):
-                return found
+        items = self._client.run(conversation(partial(self._client.api.shared_messages, self.id)))
+        return [item["message"] for item in items]
 
     def copy(self) -> Chat:
         """A conversation of one's own that goes on where this one is."""
@@ -173,13 +176,7 @@ class SharedChats:
             >>> list(client.chats.shared().owner)
             []
         """
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            page = self._client.run(self._client.api.shared(_PAGE, cursor))
-            found += page["items"]
-            if not (cursor := page["next_cursor"]):
-                return _frame(found, _COLUMNS, _COLUMNS[-2:])
+        return table(self._client.run(listed(self._client.api.shared)), _COLUMNS, times=["created_at", "updated_at"])
 
     def open_shared(self, id: str) -> SharedChat:
         """The conversation of somebody else's with this id.
@@ -192,15 +189,6 @@ class SharedChats:
         return SharedChat(self._client, self._client.run(self._client.api.shared_chat(id)))
 
 
-def grantees(person: str | None, group: str | None) -> Iterator[tuple[str, str]]:
+def _grantees(person: str | None, group: str | None) -> Iterator[tuple[str, str]]:
     """Those that are named, as pairs of kind and name."""
     yield from ((kind, name) for kind, name in (("person", person), ("group", group)) if name is not None)
-
-
-def _frame(rows: list[dict[str, Any]], columns: list[str], times: list[str]) -> pandas.DataFrame:
-    import pandas  # half a second that only who asks for a table pays
-
-    frame = pandas.DataFrame(rows, columns=columns)
-    for column in times:
-        frame[column] = pandas.to_datetime(frame[column].astype(float), unit="s", utc=True)
-    return frame

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import sys
 import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidRequest
-from .answers import given_up, overwrites
+from .answers import given_up
 from .api import Api
+from .listings import listed, table
+from .progress import follow
 
 if TYPE_CHECKING:
     import pandas
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 REPORT = ["place", "title", "outcome", "messages", "reason", "chat_id"]
 _PIECE = 4 << 20
-_PAGE = 500
 # How long to wait before looking again: a small file is there at once, a large one takes its time.
 _SOONEST_S, _LATEST_S = 0.05, 1.0
 
@@ -65,19 +65,14 @@ def import_(client: Client, path: str | Path, show: bool) -> pandas.DataFrame:
     if not (size := path.stat().st_size):
         raise InvalidRequest(f"{path.name} is empty.", remedy="Choose another file.")
     sending = _Sending(client.api, path, size)
-    with contextlib.closing(client.loop.iterate(sending.progress())) as states:
-        if show:
-            _write(states, sys.stdout)
-        else:
-            for _ in states:
-                pass
+    follow(client.loop, sending.progress(), _line, show)
     told = sending.ended
-    records = client.run(sending.records())
+    records = client.run(listed(partial(client.api.import_records, told["id"])))
     if told["error"] and not records:
         raise InvalidRequest(f"{path.name} could not be imported: {told['error']}")
     if told["error"]:
         records.append({"place": len(records) + 1, "outcome": "refused", "messages": 0, "reason": told["error"]})
-    return _frame(records)
+    return table(records, REPORT)
 
 
 class _Sending:
@@ -116,30 +111,6 @@ class _Sending:
             raise
         self.ended = told
 
-    async def records(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            page = await self._api.import_records(self.ended["id"], _PAGE, cursor)
-            found += page["items"]
-            if not (cursor := page["next_cursor"]):
-                return found
-
-
-def _write(states: Iterator[dict[str, Any]], out: TextIO) -> None:
-    """One line that is written over while there is something to wait for; in a file only as it was in the end."""
-    live, line = overwrites(out), ""
-    try:
-        for told in states:
-            line = _line(told)
-            if live:
-                out.write(f"\r\033[K{line}")
-                out.flush()
-    finally:
-        if line:
-            out.write("\n" if live else f"{line}\n")
-            out.flush()
-
 
 def _line(told: dict[str, Any]) -> str:
     """
@@ -153,9 +124,3 @@ def _line(told: dict[str, Any]) -> str:
     if told["state"] == "reading":
         return f"Reading: {told['read'] / told['bytes']:.0%}{', ' if counts else ''}{counts}"
     return counts or "Nothing was imported"
-
-
-def _frame(records: list[dict[str, Any]]) -> pandas.DataFrame:
-    import pandas  # half a second that only who asks for a table pays
-
-    return pandas.DataFrame(records, columns=REPORT)

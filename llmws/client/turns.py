@@ -13,13 +13,12 @@ from ..errors import InvalidRequest
 from ..messages import Message, Parameters
 from .choices import Choices, chosen
 from .inputs import converse
+from .listings import conversation
 from .origin import of_cell
 from .tools import Approve, Result, Toolbox
 
 if TYPE_CHECKING:
     from .client import Client
-
-_PAGE = 100
 
 
 class Turns:
@@ -159,13 +158,7 @@ class Turns:
         return [item["message"] for item in self._items()]
 
     def _items(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            page = self._client.run(self._client.api.messages(self.id, _PAGE, cursor))
-            found = page["items"] + found
-            if not (cursor := page["next_cursor"]):
-                return found
+        return self._client.run(conversation(partial(self._client.api.messages, self.id)))
 
     def _find(self, at: int | None, role: str) -> str:
         """The id of the message at this place, or of the last of this role."""

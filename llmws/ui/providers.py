@@ -190,12 +190,12 @@ class Providers(Page):
 
     @intent
     async def share(self, view: str, *, id: str, kind: str, grantee: str) -> dict[str, Any]:
-        await self._api.add_provider_grant(id, kind, grantee)
+        await self._api.add_grant("providers", id, kind, grantee)
         return self._tell(view, await self._api.provider(id))
 
     @intent
     async def unshare(self, view: str, *, id: str, kind: str, grantee: str) -> dict[str, Any]:
-        await self._api.remove_provider_grant(id, kind, grantee)
+        await self._api.remove_grant("providers", id, kind, grantee)
         return self._tell(view, await self._api.provider(id))
 
     @intent

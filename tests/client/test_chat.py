@@ -188,7 +188,7 @@ def test_a_conversation_is_kept(client: Client) -> None:
 
 
 def test_long_conversations_and_lists_come_whole(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmws.client.library._PAGE", 2)
+    monkeypatch.setattr("llmws.client.listings._PAGE", 2)
     chats = [client.chats.create(model="echo", title=f"Chat {number}") for number in range(5)]
     for number in range(3):
         chats[0].send(str(number), show=False)

@@ -154,13 +154,13 @@ class FakeProvidersApi:
         provider = self._known(id)
         provider["keys"] = [key for key in provider["keys"] if key["id"] != key_id]
 
-    async def add_provider_grant(self, id: str, kind: str, grantee: str) -> dict[str, Any]:
-        self._check("add_provider_grant", (kind, grantee), needs="administer")
+    async def add_grant(self, noun: str, id: str, kind: str, grantee: str) -> dict[str, Any]:
+        self._check("add_grant", (kind, grantee), needs="administer")
         self._known(id)["shared_with"].append({"kind": kind, "grantee": grantee})
         return {"kind": kind, "grantee": grantee}
 
-    async def remove_provider_grant(self, id: str, kind: str, grantee: str) -> None:
-        self._check("remove_provider_grant", (kind, grantee), needs="administer")
+    async def remove_grant(self, noun: str, id: str, kind: str, grantee: str) -> None:
+        self._check("remove_grant", (kind, grantee), needs="administer")
         self._known(id)["shared_with"].remove({"kind": kind, "grantee": grantee})
 
     # Money
