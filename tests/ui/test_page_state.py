@@ -17,9 +17,12 @@ const storage = () => {
 };
 globalThis.localStorage = storage();
 globalThis.sessionStorage = storage();
-globalThis.document = { addEventListener() {} };
+globalThis.document = { addEventListener() {}, removeEventListener() {} };
 globalThis.location = { pathname: "/lab" };
 globalThis.CSS = { supports: () => true };
+const leaving = [];
+globalThis.addEventListener = (_, happens) => leaving.push(happens);
+globalThis.removeEventListener = () => {};
 let number = 0;
 const reply = ({ view, request }, value) => hear({ type: "reply", number: ++number, view, request, value });
 const refuse = ({ view, request }, error) => hear({ type: "reply", number: ++number, view, request, error });
@@ -312,3 +315,31 @@ def test_what_was_refused_is_taken_back_also_where_something_was_read_meanwhile(
         """,
     )
     assert told == {"shown": ["Be brief.", "Be brief."], "now": None}
+
+
+def test_a_form_that_was_begun_waits_for_the_view_that_comes_next_and_asks_for_the_same() -> None:
+    told = played(
+        BROWSER,
+        """
+        const { FineTunes } = await import("./finetunes.js");
+        const datasets = [{ name: "seafarer" }, { name: "courteous" }];
+        const presets = [{ name: "quick", recipe: { max_steps: 30 } }];
+        const form = { datasets, bases: [{ id: "smollm2" }], fields: [], presets };
+        const open = (dataset = "") => {
+          const page = new FineTunes({ ...model, get: (name) => (name === "dataset" ? dataset : "") });
+          reply(sent.at(-1), { form, jobs: { items: [], next_cursor: null }, environment: null, run: null });
+          return page;
+        };
+        const seen = (page) => [page.draft.value.dataset, page.draft.value.values.max_steps];
+        open().close();
+        const begun = open();
+        begun.choose({ dataset: "courteous" });
+        begun.set("max_steps", "12");
+        begun.close();
+        const after = [seen(open("courteous")), seen(open())];
+        leaving.at(-1)();
+        datasets.pop();
+        tell([...after, seen(open()), seen(open())]);
+        """,
+    )
+    assert told == [["courteous", 30], ["courteous", "12"], ["seafarer", "12"], ["seafarer", 30]]

@@ -13,7 +13,6 @@ const PULSE_MS = 15_000;
 const IMPATIENT_PULSE_MS = 1_500;
 /** How long what is expected may be silent before it is asked for: it may have been lost on its way. */
 const SILENT_PULSE_MS = 4_000;
-const TOAST_MS = 8_000;
 
 export class Attached {
   away = signal(false);
@@ -159,9 +158,7 @@ export class Attached {
   }
 
   toast(toast) {
-    const shown = { ...toast, key: randomId() };
-    this.toasts.value = [...this.toasts.value.slice(-2), shown];
-    setTimeout(() => this.dismiss(shown), toast.bad ? 2 * TOAST_MS : TOAST_MS);
+    this.toasts.value = [...this.toasts.value.slice(-2), { ...toast, key: randomId() }];
   }
 
   dismiss(toast) {

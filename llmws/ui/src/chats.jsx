@@ -7,8 +7,10 @@ import { DropHint, useDrop } from "./attachments.jsx";
 import { t } from "./chat-strings.js";
 import { Composer } from "./composer.jsx";
 import { Conversations } from "./conversations.js";
+import { Scrim } from "./cover.jsx";
 import { Filling } from "./figures.jsx";
 import { IconButton } from "./icons.jsx";
+import { useDraft } from "./prompt.jsx";
 import { ShareDialog, SharedChat, SharedTitle, shareItem } from "./sharing.jsx";
 import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
 import { onShortcut, Shortcuts } from "./shortcuts.jsx";
@@ -75,11 +77,14 @@ function Page({ page, onLanguage }) {
   const drawer = useSignal(false);
   const panel = useSignal(null);
   const text = useSignal("");
+  useDraft(`chat ${page.wanted}`, text);
   const input = useRef();
   const reading = page.sharing.reading.value;
   const drop = useDrop(page);
   const box = useRef();
-  const scrim = useRef();
+  const close = () => {
+    drawer.value = false;
+  };
   const able = {
     page,
     find: () => {
@@ -100,9 +105,8 @@ function Page({ page, onLanguage }) {
     // What is typed here is no business of the notebook.
     event.stopPropagation();
     // A wide page has no drawer, whether or not one was asked for.
-    if (event.key === "Escape" && scrim.current.offsetParent) {
-      drawer.value = false;
-      input.current?.focus();
+    if (event.key === "Escape" && box.current.querySelector(".lw-scrim").offsetParent) {
+      close();
     } else if (event.key === "Escape" && page.running.value) {
       page.stop();
     } else {
@@ -120,20 +124,8 @@ function Page({ page, onLanguage }) {
   };
   return (
     <div class="lw-page" ref={box} data-drawer={drawer.value} data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
-      <Sidebar
-        page={page}
-        onClose={() => {
-          drawer.value = false;
-        }}
-      />
-      <div
-        ref={scrim}
-        class="lw-scrim"
-        aria-hidden="true"
-        onPointerDown={() => {
-          drawer.value = false;
-        }}
-      />
+      <Sidebar page={page} onClose={close} />
+      <Scrim open={drawer.value} onClose={close} />
       <main class="lw-main" {...(reading ? {} : drop.handlers)}>
         <Header page={page} drawer={drawer} onLanguage={onLanguage} />
         <Away page={page} />

@@ -3,13 +3,14 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Answer } from "./answer.jsx";
 import { Comparisons } from "./comparisons.js";
+import { Scrim } from "./cover.jsx";
 import { useEnd } from "./end.js";
 import { count, exactTime, money, relativeTime, seconds, speed, tokensPerSecond } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { ModelOption } from "./model-option.jsx";
 import { ParametersForm } from "./parameters.jsx";
 import { Popover, walk } from "./popover.jsx";
-import { PromptText } from "./prompt.jsx";
+import { PromptText, useDraft } from "./prompt.jsx";
 import { said } from "./said.js";
 import { SendButton, useSending } from "./sending.jsx";
 import { Away, Home, Menu, mount, Toasts } from "./shell.jsx";
@@ -251,6 +252,7 @@ function Picker({ page, onClose }) {
 
 function Composer({ page }) {
   const text = useSignal("");
+  useDraft("comparison", text);
   const panel = useSignal(null);
   const input = useRef();
   const { parameters, system } = page.settings.value;
@@ -332,7 +334,7 @@ function Page({ page, onLanguage }) {
   return (
     <div class="lw-page lw-compare" data-drawer={drawer.value} data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
       <Side page={page} onClose={close} />
-      <div class="lw-scrim" aria-hidden="true" onPointerDown={close} />
+      <Scrim open={drawer.value} onClose={close} />
       <main class="lw-main">
         <Header page={page} drawer={drawer} onLanguage={onLanguage} />
         <Away page={page} />

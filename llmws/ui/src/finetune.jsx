@@ -1,5 +1,6 @@
 /** The fine-tune page: earlier runs at the left; in the middle the form for a new one, or the run that is shown. */
 import { useSignal } from "@preact/signals";
+import { Scrim } from "./cover.jsx";
 import { FineTunes, isLive, stateOf } from "./finetunes.js";
 import { exactTime, loss, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
@@ -126,7 +127,7 @@ function Page({ page, theme, onLanguage }) {
   return (
     <div class="lw-page lw-finetune" data-drawer={drawer.value} data-lm-suppress-shortcuts="true" onKeyDown={onKeyDown}>
       <Side page={page} onClose={close} />
-      <div class="lw-scrim" aria-hidden="true" onPointerDown={close} />
+      <Scrim open={drawer.value} onClose={close} />
       <main class="lw-main">
         <Header page={page} drawer={drawer} onLanguage={onLanguage} />
         <Away page={page} />

@@ -7,6 +7,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { Attached } from "./attached.js";
 import { Curve } from "./curve.js";
+import { keepDraft, takeDraft } from "./draft.js";
 import { randomId, recall, remember } from "./page.js";
 import { read } from "./recipe.js";
 import { said } from "./said.js";
@@ -50,6 +51,9 @@ export class FineTunes extends Attached {
 
   #memory;
   #key = randomId();
+  /** The draft that nobody has changed yet. */
+  #offered = this.draft.value;
+  #leaveDraft;
 
   constructor(model) {
     super(model, {
@@ -60,7 +64,21 @@ export class FineTunes extends Attached {
     });
     this.model = model;
     this.#memory = `llmws.job:${location.pathname}`;
+    this.#leaveDraft = keepDraft(
+      this.#name,
+      () => this.draft.value !== this.#offered && JSON.stringify(this.draft.value),
+    );
     this.start();
+  }
+
+  close() {
+    super.close();
+    this.#leaveDraft();
+  }
+
+  /** A cell that asks for other data or another base by now shows another form. */
+  get #name() {
+    return `recipe ${this.model.get("dataset")} ${this.model.get("base")}`;
   }
 
   // Reading
@@ -72,16 +90,27 @@ export class FineTunes extends Attached {
   started({ form, run, ...now }) {
     this.form.value = form;
     this.beat(now);
-    const wanted = { dataset: this.model.get("dataset"), base: this.model.get("base") };
-    const known = (items, key, id) => items.find((item) => item[key] === id && !item.problem)?.[key];
-    const sound = form.datasets.filter((dataset) => !dataset.problem);
-    if (!this.draft.value.preset)
-      this.draft.value = {
-        dataset: known(form.datasets, "name", wanted.dataset) ?? sound[0]?.name ?? null,
-        base: known(form.bases, "id", wanted.base) ?? form.bases[0]?.id ?? null,
-        ...this.#fromPreset(form.presets[0]),
-      };
+    this.#offer();
     if (run) this.#snapshot(run);
+  }
+
+  /** Begin with what the notebook asks for, or with what was made of it in the view that stood here before. */
+  #offer() {
+    const { datasets, bases, presets } = this.form.value;
+    const known = (items, key, id) => items.find((item) => item[key] === id && !item.problem)?.[key];
+    this.#offered = {
+      dataset: known(datasets, "name", this.model.get("dataset")) ?? datasets.find((one) => !one.problem)?.name ?? null,
+      base: known(bases, "id", this.model.get("base")) ?? bases[0]?.id ?? null,
+      ...this.#fromPreset(presets[0]),
+    };
+    const begun = JSON.parse(takeDraft(this.#name));
+    if (!begun) this.draft.value = this.#offered;
+    else
+      this.draft.value = {
+        ...begun,
+        dataset: known(datasets, "name", begun.dataset) ?? this.#offered.dataset,
+        base: known(bases, "id", begun.base) ?? this.#offered.base,
+      };
   }
 
   beat({ environment, jobs }) {

@@ -1,12 +1,15 @@
 /** What every page stands in: its root with theme and language, the menu, the banner and the notices. */
 import { effect, useSignal } from "@preact/signals";
 import { render } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { home, reopenWhenGone } from "./dashboard.js";
 import { Icon, IconButton } from "./icons.jsx";
 import { chooseLanguage, chosenLanguage, followTheme } from "./page.js";
 import { Popover } from "./popover.jsx";
 import { said } from "./said.js";
 import { language, pickLanguage, t } from "./strings.js";
+
+const TOAST_MS = 8_000;
 
 /** A button with a menu; `items` are `[icon, label, act]`, what is false is left out. */
 export function Menu({ label, items }) {
@@ -71,27 +74,40 @@ export function Away({ page }) {
   );
 }
 
+/** It goes by itself, but from nobody who is at it: with the pointer, or with the focus. */
+function Toast({ page, toast }) {
+  const box = useRef();
+  useEffect(() => {
+    const leave = () => box.current.matches(":hover, :focus-within") || page.dismiss(toast);
+    const timer = setInterval(leave, toast.bad ? 2 * TOAST_MS : TOAST_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return (
+    <div class="lw-toast" ref={box} data-bad={toast.bad}>
+      <span>
+        {said(toast.text)} {toast.remedy && <small>{said(toast.remedy)}</small>}
+      </span>
+      {toast.action && (
+        <button
+          type="button"
+          onClick={() => {
+            page.dismiss(toast);
+            toast.act();
+          }}
+        >
+          {toast.action}
+        </button>
+      )}
+      <IconButton name="close" label={t("notice_hint")} onClick={() => page.dismiss(toast)} />
+    </div>
+  );
+}
+
 export function Toasts({ page }) {
   return (
     <div class="lw-toasts" role="status" aria-live="polite">
       {page.toasts.value.map((toast) => (
-        <div key={toast.key} class="lw-toast" data-bad={toast.bad}>
-          <span>
-            {said(toast.text)} {toast.remedy && <small>{said(toast.remedy)}</small>}
-          </span>
-          {toast.action && (
-            <button
-              type="button"
-              onClick={() => {
-                page.dismiss(toast);
-                toast.act();
-              }}
-            >
-              {toast.action}
-            </button>
-          )}
-          <IconButton name="close" label={t("notice_hint")} onClick={() => page.dismiss(toast)} />
-        </div>
+        <Toast key={toast.key} page={page} toast={toast} />
       ))}
     </div>
   );

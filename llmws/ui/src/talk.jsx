@@ -1,10 +1,13 @@
 /** The chat page, a widget of its own, in place of what led to its model. */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { cover } from "./cover.jsx";
 import { t } from "./strings.js";
 
 /** `page.talk` holds the widget's id; `from` is what the way back is called. */
 export function Talk({ page, from }) {
+  const sheet = useRef();
   const box = useRef();
+  useLayoutEffect(() => cover(sheet.current), []);
   useEffect(() => {
     const manager = page.model.widget_manager;
     let view;
@@ -21,7 +24,7 @@ export function Talk({ page, from }) {
     };
   }, []);
   return (
-    <div class="lw-talk">
+    <div class="lw-talk" ref={sheet}>
       <header class="lw-head">
         <button
           type="button"
