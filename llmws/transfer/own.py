@@ -108,7 +108,7 @@ def convert(record: Mapping[str, Any]) -> Conversation:
             first = problem.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(step) for step in first["loc"])
             raise Unreadable(f"Its message {index} cannot be read: {where}: {first['msg']}.") from None
-        message = replace(message, parts=tuple(_called(_harmless(part)) for part in message.parts))
+        message = _ended(replace(message, parts=tuple(_called(_harmless(part)) for part in message.parts)))
         parent = row.get("parent_id")
         at = moment(row.get("created_at"), 0.0)
         nodes.append(Node(text(row.get("id")) or str(index), parent if isinstance(parent, str) else None, message, at))
@@ -133,6 +133,13 @@ def convert(record: Mapping[str, Any]) -> Conversation:
         created_at=moment(record.get("created_at"), 0.0),
         updated_at=moment(record.get("updated_at"), 0.0),
     )
+
+
+def _ended(message: Message) -> Message:
+    """An answer that nobody will go on writing, also where a file does not say how it ended."""
+    if message.role != "assistant" or message.finish_reason or not (message.parts or message.error):
+        return message
+    return replace(message, finish_reason="error" if message.error else "stop")
 
 
 def _harmless(part: Part) -> Part:

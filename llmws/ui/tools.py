@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from ..client.tools import Result, Run, Toolbox, calls_of, denied, left
-from ..errors import Conflict, InvalidRequest
+from ..errors import Conflict, InvalidRequest, NotFound
 from ..messages import Message, Part
 from .page import intent
 
@@ -89,21 +89,25 @@ class Tools:
         self._rounds.pop(chat, None)
 
     def _answered(self, generation_id: str, message: Message) -> None:
-        """An answer has ended: where its calls may run without being asked for, they do."""
-        if calls_of(message) and any(self._always.values()):
-            self.spawn(self._run_allowed(generation_id))
+        """An answer has ended: of its calls those run that need not be asked for, and browsers learn what can be."""
+        if calls_of(message):
+            self.spawn(self._take_calls(generation_id))
 
-    async def _run_allowed(self, generation_id: str) -> None:
-        generation = await self._api.generation(generation_id)
-        chat, answer = generation["chat_id"], generation.get("message")
-        if chat is None or answer is None or not (calls := self._allowed(chat, answer)):
+    async def _take_calls(self, generation_id: str) -> None:
+        try:
+            generation = await self._api.generation(generation_id)
+        except NotFound:  # left, with its conversation
             return
-        self._rounds[chat] += 1
-        if self._rounds[chat] > AUTOMATIC_ROUNDS:
-            self._always.pop(chat, None)
+        chat, message, answer = generation["chat_id"], generation["message_id"], generation.get("message")
+        if chat is None or answer is None:
             return
-        self._run(chat, generation["message_id"], answer, calls)
-        self._tell_calls(chat, generation["message_id"], answer)
+        if calls := self._allowed(chat, answer):
+            self._rounds[chat] += 1
+            if self._rounds[chat] > AUTOMATIC_ROUNDS:
+                self._always.pop(chat, None)
+            else:
+                self._run(chat, message, answer, calls)
+        self._tell_calls(chat, message, answer)
 
     def _allowed(self, chat: str, answer: Message) -> list[Part]:
         return [call for call in calls_of(answer) if call.data.get("name") in self._always.get(chat, ())]

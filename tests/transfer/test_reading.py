@@ -114,6 +114,16 @@ def test_our_own_comes_back_as_it_was(tmp_path: Path) -> None:
     assert own.convert(record.value) == a_conversation()
 
 
+def test_an_answer_that_does_not_say_how_it_ended_has_ended() -> None:
+    nodes = [
+        Node("q", None, Message.user("Why?"), 1.0),
+        Node("a", "q", Message("assistant", (Part("text", "Because."),)), 2.0),
+        Node("b", "q", Message("assistant", error={"message": "No."}), 3.0),
+    ]
+    [chat] = json.loads("".join(own.write([a_conversation(nodes=nodes, head_id="b")], nothing)))["chats"]
+    assert [node.message.finish_reason for node in own.convert(chat).nodes] == [None, "stop", "error"]
+
+
 def test_our_own_is_not_trusted() -> None:
     [chat] = json.loads("".join(own.write([a_conversation()], nothing)))["chats"]
     chat["messages"][0]["message"]["parts"][1]["data"]["url"] = "https://evil.example/p.png"

@@ -116,6 +116,7 @@ def attach_a_table(chat: ChatPage) -> Locator:
     chooser.value.set_files([moons, {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}])
     expect(chips.nth(1)).to_contain_text("report.pdf is a PDF document. Copy its text into a .txt file")
     expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    expect(page.locator(".lw-obstacle")).to_contain_text("Remove it to send the rest.")
     expect(page.get_by_role("button", name="Try report.pdf again")).to_have_count(0)
     page.get_by_role("button", name="Remove report.pdf").click()
     expect(chips).to_have_count(1)

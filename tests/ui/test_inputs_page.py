@@ -79,8 +79,10 @@ def ask(browser: Browser, vendor: VendorServer, *rounds: list[tuple[str, str]], 
     """Have the model call functions; the ids of the chat and of the first answer that waits."""
     vendor.rounds = list(rounds)
     told = browser.ask("say", text="Add.", key=f"key-{browser.requests}", model="vllm/m", **more)["value"]
-    ended(browser, told["items"][1]["generation_id"])
-    return told["chat"]["id"], told["items"][1]["id"]
+    message = told["items"][1]["id"]
+    # Browsers that were there all the time learn how it stands with the calls, too.
+    browser.wait(lambda heard: heard["type"] == "calls" and heard["message"] == message)
+    return told["chat"]["id"], message
 
 
 def ended(browser: Browser, generation: str) -> None:
@@ -208,7 +210,8 @@ def test_what_fails_or_is_unknown_is_told_to_the_model(
     browser = open_page(tools=[fail])
     calls = [("fail", '{"why": "no wind"}'), ("fail", '{"why": 3}'), ("nothing", "{}")]
     chat, message = ask(browser, vendor, calls)
-    states = browser.ask("show", id=chat)["value"]["calls"]["states"]
+    states = browser.of("calls")[-1]["states"]
+    assert browser.ask("show", id=chat)["value"]["calls"]["states"] == states
     assert [one["known"] for one in states.values()] == [True, True, False]
     for call in shown(browser, chat):
         browser.ask("decide", chat=chat, message=message, call=call, decision="allow")

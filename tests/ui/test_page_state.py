@@ -78,6 +78,27 @@ def test_a_call_that_was_denied_did_not_fail() -> None:
     assert told == {"state": "done", "text": "No.", "error": True, "denied": True}
 
 
+def test_who_reads_far_above_stays_there_when_something_is_said_elsewhere() -> None:
+    told = played(
+        CHAT,
+        """
+        const item = (id) => ({ id, message: { role: "user", parts: [] }, siblings: [id] });
+        const shown = () => [page.rows.value.map(({ id }) => id).join(""), page.earlier.value];
+        const items = (...ids) => ({ ...snapshot(...ids.map(item)), next_cursor: ids[0] });
+        page.take(items("c", "d"));
+        page.showEarlier(2);
+        reply(sent.at(-1), items("a", "b"));
+        page.take(items("d", "e"));
+        const more = shown();
+        page.take(items("x", "y"));
+        tell({ more, other: shown() });
+        """,
+    )
+    assert told["more"] == ["abcde", "a"]
+    # Another branch, or so much that what comes between is not known.
+    assert told["other"] == ["xy", "x"]
+
+
 def test_what_the_page_of_providers_missed_it_asks_for_once() -> None:
     told = played(
         BROWSER,

@@ -13,9 +13,9 @@ from llmws.store import messages as kept
 from llmws.store import tables
 
 from .conftest import Workspace
-from .test_chat_browser import Open, in_lab, in_voila, prepared
+from .test_chat_browser import ChatPage, Open, dashboard, in_lab, in_voila, one_page, prepared
 
-__all__ = ["in_lab", "in_voila", "prepared"]
+__all__ = ["dashboard", "in_lab", "in_voila", "one_page", "prepared"]
 
 ANSWER = "For $x_1 > 0$:\n\n$$\ny = \\sqrt{x}\n$$\n\n```python\nprint('二')\n```\n\n```sh\nls\n```\n\n```go\nx\n```\n"
 
@@ -53,6 +53,13 @@ def test_in_voila_there_is_no_notebook_to_insert_into(in_voila: Open, prepared: 
     expect(chat.page.locator(".lw-answer .katex")).to_have_count(2)
     expect(chat.page.get_by_role("button", name="Copy code")).to_have_count(3)
     expect(chat.page.get_by_role("button", name="Insert the code as a cell below")).to_have_count(0)
+
+
+def test_an_answer_without_words_says_so(dashboard: ChatPage, prepared: Callable[..., str]) -> None:
+    dashboard.open(prepared("Without words", tokens=[], reasoning="Nothing to say."))
+    dashboard.ask("Well?")
+    dashboard.finished()
+    expect(dashboard.answers.locator(".lw-note")).to_contain_text("The model ended without an answer.")
 
 
 LONG = "Answer {n}.\n\n" + "A paragraph with some *words* in it. " * 8 + "\n\n```python\nvalue = {n}\n```\n"

@@ -84,6 +84,9 @@ function Failure({ error, busy, onRetry, children }) {
   );
 }
 
+/** Whether a part is something that was asked for, and not on the way there or beside it. */
+const answers = ({ type, text }) => (type === "text" ? text?.trim() : !["reasoning", "warning"].includes(type));
+
 const unusual = ["cancelled", "length", "content_filter", "interrupted"];
 
 function Part({ part, row, page, message, last, end, done }) {
@@ -120,10 +123,11 @@ export function Answer({ row, page, last }) {
   return (
     <article class="lw-answer" data-running={!done} aria-label={t("answer")}>
       {!done && !parts.length && (
-        <div class="lw-waiting" role="status" aria-label={t("waiting")}>
+        <div class="lw-waiting" role="status">
           <i />
           <i />
           <i />
+          <span>{t("waiting")}</span>
         </div>
       )}
       {parts.map((part, index) => (
@@ -149,6 +153,9 @@ export function Answer({ row, page, last }) {
           {t(`finish_${message.finish_reason}`)}
           <GoOn row={row} page={page} last={last} />
         </p>
+      )}
+      {message.finish_reason === "stop" && !message.error && !parts.some(answers) && (
+        <p class="lw-note">{t("finish_empty")}</p>
       )}
       {/* Its room is kept while the answer grows, so that nothing moves when the figures arrive. */}
       <footer>

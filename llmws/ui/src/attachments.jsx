@@ -12,8 +12,9 @@ import "./attachments.css";
 
 /** Why what is attached cannot go to the model that is chosen; null where it can. */
 export function obstacle(page) {
-  const { hasPicture, tokens } = page.attachments;
+  const { failed, hasPicture, tokens } = page.attachments;
   const model = page.model.value;
+  if (failed.value) return { text: t("attachment_failed_some"), remedy: t("attachment_failed_some_hint"), able: [] };
   if (!model || !page.attachments.items.value.length) return null;
   const name = model.name || model.id;
   if (hasPicture.value && model.vision === false) {

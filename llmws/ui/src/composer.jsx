@@ -56,7 +56,7 @@ export function Composer({ page, panel, input, text }) {
     text,
     place: page.place.value,
     able: fits && state === "ready" && !page.loading.value && attachments.ready.value,
-    coming: fits && (page.loading.value || ["ready", "starting"].includes(state)) && !attachments.failed.value,
+    coming: fits && (page.loading.value || ["ready", "starting"].includes(state)),
     send: () => {
       const wanted = text.value.trim();
       text.value = "";

@@ -164,12 +164,15 @@ export class Conversations extends Attached {
     return (models.find((model) => model.id === last) ?? ready[0] ?? models[0])?.id ?? null;
   }
 
-  /** Show a snapshot. Known messages stay the same row, so that nothing flickers; what could not be sent stays, too. */
+  /**
+   * Show a snapshot. Known messages stay the same row, so that nothing flickers; what was read above them stays, and what
+   * could not be sent.
+   */
   take({ chat, messages, next_cursor, calls }) {
-    const known = new Map(this.rows.value.map((row) => [row.id, row]));
-    const unsent = this.rows.value.filter((row) => !row.id);
+    const before = this.rows.value;
+    const known = new Map(before.map((row) => [row.id, row]));
+    const unsent = before.filter((row) => !row.id);
     this.open.value = chat;
-    this.earlier.value = next_cursor;
     const stored = messages.map((item) => {
       const row = known.get(item.id);
       if (!row) return newRow(item);
@@ -177,7 +180,9 @@ export class Conversations extends Attached {
       row.siblings.value = item.siblings;
       return row;
     });
-    this.rows.value = [...stored, ...unsent];
+    const above = before.slice(0, Math.max(0, before.indexOf(stored[0])));
+    if (!above.length) this.earlier.value = next_cursor;
+    this.rows.value = [...above, ...stored, ...unsent];
     this.tools.know(calls);
     this.know(chat);
     remember(sessionStorage, this.#memory, chat.id);

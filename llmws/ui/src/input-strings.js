@@ -8,6 +8,8 @@ const own = {
   attach_drop: ["Drop pictures and text files here", "将图片或文本文件拖放到此处"],
   attachment_failed: ["{name} could not be attached.", "无法添加 {name}。"],
   attachment_failed_hint: ["The connection broke off.", "连接已中断。"],
+  attachment_failed_some: ["Something could not be attached.", "有内容未能添加。"],
+  attachment_failed_some_hint: ["Remove it to send the rest.", "请移除后再发送其余内容。"],
   attachment_gone: ["no longer kept", "已不再保存"],
   attachment_large: ["{name} has {size} MiB; an attachment has 8 at most.", "{name} 有 {size} MiB，附件最大 8 MiB。"],
   attachment_many: ["A message has at most 20 attachments.", "一条消息最多 20 个附件。"],

@@ -85,6 +85,7 @@ export const catalogue = {
   figures: ["Figures", "数据"],
   finish_cancelled: ["Stopped.", "已停止。"],
   finish_content_filter: ["The provider withheld the rest.", "其余内容被提供方过滤。"],
+  finish_empty: ["The model ended without an answer. Ask again, or choose another model.", "模型没有给出回答就结束了。请重新生成，或选择其他模型。"],
   finish_interrupted: ["Interrupted: this is what had been said.", "已中断：以上是中断前的内容。"],
   finish_length: ["Cut off at the token limit.", "达到词元上限，回答被截断。"],
   folder: ["Folder", "目录"],
