@@ -19,6 +19,15 @@ _ENTRY = "voila.js"
 # A formula that stands nowhere has MathJax loaded, another 16 files that are run while the page connects to its kernel.
 # The first formula that stands somewhere does so by itself ("remove this hack", says voila's src/plugins/outputs).
 _LOAD_MATHJAX = 'null===(i=t.latexTypesetter)||void 0===i||i.typeset(document.createElement("div")),'
+# A widget that is drawn while the page still reads the kernel's is looked for every 100 ms, for two seconds. One that
+# comes in the last of them is not looked for any more, but said not to be there, for good: "model not found"
+# (`get_model` and `renderModel` of @jupyter-widgets). So each is drawn once all are read.
+_DRAW = "s.renderModel(i).catch("
+_DRAW_ONCE_READ = (
+    "(async()=>{const m=await s._manager?.promise;"
+    "m&&!m.restoredStatus&&await new Promise(read=>m.restored.connect(read));"
+    "await s.renderModel(i)})().catch("
+)
 
 
 def in_one(folders: Iterable[str]) -> str:
@@ -29,7 +38,7 @@ def in_one(folders: Iterable[str]) -> str:
     entry = (folder / _ENTRY).read_text(encoding="utf-8")
     named = dict.fromkeys(f"{number}.{_ENTRY}" for number in re.findall(r"\.e\((\d+)\)", entry))
     chunks = [(folder / name).read_text(encoding="utf-8") for name in named if (folder / name).is_file()]
-    return "\n".join([*chunks, entry]).replace(_LOAD_MATHJAX, "")
+    return "\n".join([*chunks, entry]).replace(_LOAD_MATHJAX, "").replace(_DRAW, _DRAW_ONCE_READ)
 
 
 class OneScript(Voila):
