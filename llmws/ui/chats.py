@@ -100,9 +100,11 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
     @intent
     async def start(self, view: str, *, chat: str | None = None) -> dict[str, Any]:
         """All that a fresh tab needs; `chat` is what it showed before it was reloaded, perhaps by another kernel."""
-        models, chats = await asyncio.gather(askable(self._api), self._outside())
+        models, chats, assistant = await asyncio.gather(
+            askable(self._api), self._outside(), self._assistant(self.assistant or None)
+        )
         shown = await self._snapshot_if_there(self.chat_id or chat)
-        return {"models": models, "chats": chats, "chat": shown}
+        return {"models": models, "chats": chats, "chat": shown, "assistant": assistant}
 
     @intent
     async def pulse(self, view: str) -> dict[str, Any]:

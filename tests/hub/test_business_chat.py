@@ -294,6 +294,8 @@ def is_shared_with_a_group(bob: ChatPage, bea: ChatPage) -> None:
     form.get_by_label("Name").fill(name)
     form.get_by_label("System prompt").fill("Rhyme.")
     form.get_by_role("button", name="Save").click()
+    # The page's keys are not heard while a dialog is open.
+    expect(form).to_have_count(0)
     bob.composer.press("Control+Shift+O")
     card = page.locator(".lw-assistant", has_text=name)
     card.get_by_role("button", name=f"Menu of {name}").click()

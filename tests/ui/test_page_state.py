@@ -204,7 +204,7 @@ const { Comparisons } = await import("./comparisons.js");
 const page = new Comparisons({ ...model, get: () => [] });
 const about = { id: "1", prompt: "Moons?", models: ["a", "b"], created_at: 1 };
 const items = about.models.map((model) => ({ model, generation_id: model, message: { finish_reason: "stop" } }));
-const earlier = { items: [{ ...about, id: "2", created_at: 2 }], next_cursor: "3" };
+const earlier = { items: [{ ...about, id: "2", models: ["b", "a"], created_at: 2 }], next_cursor: "3" };
 reply(sent[0], { models: [], earlier, comparison: { ...about, items } });
 """
 

@@ -29,6 +29,7 @@ export function AsCode({ page, onClose }) {
     const chosen = { model: page.modelId.value, system, parameters, assistant, temporary };
     const values = { chat: page.open.value?.id ?? null, ...chosen };
     const ask = async () => {
+      await page.changes.kept;
       const done = await page.attempt("code", values, (lines) => {
         code.value = lines;
       });

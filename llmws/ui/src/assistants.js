@@ -6,14 +6,16 @@
 import { computed, signal } from "@preact/signals";
 import { randomId } from "./page.js";
 import { t } from "./sharing-strings.js";
+import { Told } from "./told.js";
+
+const byName = (one, other) => one.name.localeCompare(other.name);
 
 export class Assistants {
   all = signal([]);
   /** What the dialog edits, without an `id` where it is new; or null. */
   editing = signal(null);
   #page;
-  #wanted;
-  #gone = new Set();
+  #told = new Told();
 
   /** The one that a conversation is about to begin with, or was begun with. */
   chosen = computed(() => {
@@ -21,16 +23,19 @@ export class Assistants {
     return this.all.value.find((one) => one.id === assistant_id) ?? null;
   });
 
-  constructor(page, wanted) {
+  constructor(page) {
     this.#page = page;
-    this.#wanted = wanted;
   }
 
-  refresh(all) {
-    this.all.value = all.filter((one) => !this.#gone.has(one.id));
-    const wanted = this.all.value.find((one) => one.id === this.#wanted);
-    this.#wanted = null;
-    if (wanted && !this.#page.open.value) this.choose(wanted);
+  /** Take in all, as they were read by who `asked` at a time. */
+  refresh(all, asked) {
+    this.all.value = this.#told.over(all, asked).sort(byName);
+  }
+
+  /** The page was opened with this one. */
+  begin(assistant) {
+    this.#know(assistant);
+    this.choose(assistant);
   }
 
   /** Begin the next conversation with it, or with none. */
@@ -65,20 +70,19 @@ export class Assistants {
   }
 
   async remove(assistant) {
-    this.#gone.add(assistant.id);
+    this.#told.expect(assistant.id, null);
     this.all.value = this.all.value.filter((one) => one.id !== assistant.id);
-    const back = (restored) => {
-      this.#gone.delete(assistant.id);
-      this.#know(restored);
-    };
+    const back = (restored) => this.#know(restored);
     if (!(await this.#page.attempt("delete_assistant", { id: assistant.id }))) return back(assistant);
+    this.#told.know(assistant.id, null);
     const act = () => this.#page.attempt("restore_assistant", { id: assistant.id }, back);
     this.#page.toast({ text: t("assistant_deleted", { name: assistant.name }), action: t("undo"), act });
   }
 
   #know(assistant) {
+    this.#told.know(assistant.id, assistant);
     const others = this.all.value.filter((one) => one.id !== assistant.id);
-    this.all.value = [...others, assistant].sort((a, b) => a.name.localeCompare(b.name));
+    this.all.value = [...others, assistant].sort(byName);
   }
 }
 

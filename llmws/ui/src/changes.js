@@ -28,7 +28,12 @@ export class Changes {
     if (!waiting.length) this.#known.set(id, chat);
     this.#waiting.set(id, [...waiting, values]);
     this.#page.know(this.#known.get(id));
-    const done = this.kept.then(() => this.#ask(id, intent, values));
+    return this.after(() => this.#ask(id, intent, values));
+  }
+
+  /** Do `work` once all that was changed so far is kept, or refused; what is asked later waits for it as well. */
+  after(work) {
+    const done = this.kept.then(work);
     this.kept = done;
     return done;
   }

@@ -8,6 +8,7 @@ import { t } from "./chat-strings.js";
 import { Composer } from "./composer.jsx";
 import { Conversations } from "./conversations.js";
 import { Scrim } from "./cover.jsx";
+import { drawn } from "./drawn.js";
 import { Filling } from "./figures.jsx";
 import { IconButton } from "./icons.jsx";
 import { useDraft } from "./prompt.jsx";
@@ -90,7 +91,7 @@ function Page({ page, onLanguage }) {
     find: () => {
       drawer.value = true;
       // A drawer that is closed cannot have the focus.
-      requestAnimationFrame(() => box.current.querySelector(".lw-side input[type=search]").focus());
+      drawn().then(() => box.current.querySelector(".lw-side input[type=search]").focus());
     },
     walk: (step) => {
       const entries = [...box.current.querySelectorAll(".lw-entry-open:not([aria-expanded])")];

@@ -9,8 +9,11 @@ import { findNotebook } from "./insert-cell.js";
 import { typesetWith } from "./math.js";
 import { fold } from "./messages.js";
 import { randomId, recall, remember } from "./page.js";
+import { Told } from "./told.js";
 
 const LAST = "llmws.compared";
+
+const newestFirst = (one, other) => other.created_at - one.created_at;
 
 let columns = 0;
 
@@ -40,6 +43,7 @@ export class Comparisons extends Attached {
   ready = computed(() => this.chosen.value.length > 1 && !this.running.value && !this.loading.value);
 
   #memory;
+  #told = new Told();
 
   constructor(model) {
     super(model, {
@@ -61,8 +65,13 @@ export class Comparisons extends Attached {
   }
 
   started({ models, earlier, comparison }) {
-    this.beat({ models, earlier });
-    if (comparison) this.#take(comparison);
+    this.beat({ models, earlier }, 0);
+    // Who began a new one meanwhile stays there.
+    if (comparison && this.place.value) this.again();
+    else if (comparison) {
+      this.#snapshot(comparison);
+      this.chosen.value = comparison.models;
+    }
     if (!this.chosen.value.length) this.chosen.value = this.#first();
   }
 
@@ -75,14 +84,15 @@ export class Comparisons extends Attached {
     return [this.wanted, last, ready.slice(0, 2)].find((ids) => ids.length) ?? [];
   }
 
-  beat({ models, earlier }) {
+  beat({ models, earlier }, asked) {
     this.models.value = models;
-    const fresh = new Set(earlier.items.map((one) => one.id));
+    const items = this.#told.over(earlier.items, asked).sort(newestFirst);
+    const fresh = new Set(items.map((one) => one.id));
     const oldest = earlier.items.at(-1)?.created_at ?? 0;
     const rest = earlier.next_cursor
       ? this.earlier.value.filter((one) => !fresh.has(one.id) && one.created_at < oldest)
       : [];
-    this.earlier.value = [...earlier.items, ...rest];
+    this.earlier.value = [...items, ...rest];
     if (!rest.length) this.moreEarlier.value = earlier.next_cursor;
   }
 
@@ -102,20 +112,21 @@ export class Comparisons extends Attached {
     const place = this.place.value;
     await this.attempt("show", { id }, ({ comparison }) => {
       this.comm.follow();
-      const isNew = this.loading.value;
+      if (place !== this.place.value) return;
       this.loading.value = false;
-      if (place !== this.place.value || !comparison) return;
-      if (isNew) this.#take(comparison);
-      else this.#snapshot(comparison);
+      if (comparison) this.#snapshot(comparison);
     });
   }
 
+  /** Show one of the earlier; its models are asked next. */
   show(id) {
     if (id === this.open.value?.id) return;
+    const comparison = this.earlier.value.find((one) => one.id === id);
     batch(() => {
       this.place.value++;
       this.columns.value = [];
-      this.open.value = this.earlier.value.find((one) => one.id === id) ?? null;
+      this.open.value = comparison;
+      this.chosen.value = comparison.models;
       this.loading.value = true;
     });
     this.#show(id);
@@ -147,15 +158,10 @@ export class Comparisons extends Attached {
     remember(sessionStorage, this.#memory, comparison.id);
   }
 
-  /** Show a comparison that was not shown before: its models are asked next. */
-  #take(comparison) {
-    this.#snapshot(comparison);
-    this.chosen.value = comparison.models;
-  }
-
   #list(comparison) {
     if (this.earlier.value.some((one) => one.id === comparison.id)) return;
-    this.earlier.value = [comparison, ...this.earlier.value].sort((one, other) => other.created_at - one.created_at);
+    this.#told.know(comparison.id, comparison);
+    this.earlier.value = [comparison, ...this.earlier.value].sort(newestFirst);
   }
 
   async showMore() {

@@ -73,7 +73,7 @@ export class Conversations extends Attached {
     // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed. Of
     // the chats that one page opens with several models, each has its own.
     this.#memory = `llmws.chat:${[location.pathname, this.wanted, assistant].join(" ")}`;
-    this.assistants = new Assistants(this, assistant);
+    this.assistants = new Assistants(this);
     typesetWith(() => this.comm.call("typesetter"));
     findNotebook(model);
     this.start();
@@ -91,12 +91,24 @@ export class Conversations extends Attached {
     return { chat: recall(sessionStorage, this.#memory) };
   }
 
-  started({ models, chats, chat }) {
+  started({ models, chats, chat, assistant }) {
     this.models.value = models;
     this.library.refresh(chats, performance.now());
-    this.draft.value = { ...this.draft.value, model: this.#firstModel() };
-    if (chat) this.take(chat);
+    const drafted = this.draft.value;
+    this.draft.value = { ...drafted, model: this.#firstModel() };
+    // Who went to another conversation meanwhile stays there.
+    if (chat && this.place.value) this.again();
+    else if (chat) this.#takeFirst(chat, drafted);
+    else if (assistant && !this.open.value) this.assistants.begin(assistant);
     this.#readOthers();
+  }
+
+  /** Show what this tab showed before, with what a person has set while it was not there yet. */
+  #takeFirst(snapshot, { parameters, system }) {
+    this.take(snapshot);
+    const set = { ...this.open.value.parameters, ...parameters };
+    if (Object.keys(parameters).length) this.change({ parameters: set });
+    if (system) this.change({ system });
   }
 
   get impatient() {
@@ -145,9 +157,10 @@ export class Conversations extends Attached {
 
   /** What others share; nobody waits for it, and the next pulse asks again. */
   async #readOthers() {
+    const asked = performance.now();
     const apply = (told) => {
-      this.sharing.refresh(told);
-      this.assistants.refresh(told.assistants);
+      this.sharing.refresh(told, asked);
+      this.assistants.refresh(told.assistants, asked);
     };
     try {
       await this.comm.call("others", {}, (told) => batch(() => apply(told)));
@@ -192,7 +205,8 @@ export class Conversations extends Attached {
     const place = this.place.value;
     await this.attempt("show", { id }, (snapshot) => {
       this.comm.follow();
-      if (place === this.place.value && snapshot.chat) this.take(snapshot);
+      if (place !== this.place.value) return;
+      if (snapshot.chat) this.take(snapshot);
       this.loading.value = false;
     });
   }
@@ -240,13 +254,14 @@ export class Conversations extends Attached {
 
   /** Bring a message of the open conversation into view, also one that was not read yet, or is on another branch. */
   async showMessage(id) {
-    await this.#shown;
     const place = this.place.value;
+    await this.#shown;
     const isThere = () => this.rows.value.some((row) => row.id === id);
     while (!isThere() && this.earlier.value && place === this.place.value)
       if (!(await this.showEarlier(AT_ONCE))) return;
     if (place !== this.place.value) return;
     if (!isThere()) await this.turns.show(id);
+    if (place !== this.place.value) return;
     // Its place is made with the next frame.
     if (isThere()) requestAnimationFrame(() => this.reader.reveal(id));
   }
@@ -288,7 +303,7 @@ export class Conversations extends Attached {
   begun(place, sent, { chat, items }) {
     batch(() => {
       this.know(chat);
-      if (place !== this.place.value) return;
+      if (place !== this.place.value) return this.turns.leave(chat);
       this.#arrived(sent, items);
       this.open.value = this.changes.over(chat);
       remember(sessionStorage, this.#memory, chat.id);

@@ -14,7 +14,9 @@ function RateForm({ yuan, page, onClose }) {
   const onSubmit = async (event) => {
     event.preventDefault();
     const data = new FormData(form.current);
-    if (await page.setRate(Number(data.get("rate")), data.get("valid_from"))) onClose();
+    const done = await page.setRate(Number(data.get("rate")), data.get("valid_from"));
+    // It may have been opened anew.
+    if (done && form.current) onClose();
   };
   const onKeyDown = (event) => {
     if (event.key !== "Escape") return;

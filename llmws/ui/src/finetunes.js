@@ -12,9 +12,12 @@ import { randomId, recall, remember } from "./page.js";
 import { read } from "./recipe.js";
 import { said } from "./said.js";
 import { t } from "./strings.js";
+import { Told } from "./told.js";
 
 /** As much of the log as is kept on the page; all of it stands in the run's folder. */
 const LOG_CHARACTERS = 200_000;
+
+const newestFirst = (one, other) => other.created_at - one.created_at;
 
 export const isLive = (job) => job.ended_at == null;
 
@@ -54,6 +57,7 @@ export class FineTunes extends Attached {
   /** The draft that nobody has changed yet. */
   #offered = this.draft.value;
   #leaveDraft;
+  #told = new Told();
 
   constructor(model) {
     super(model, {
@@ -89,9 +93,12 @@ export class FineTunes extends Attached {
 
   started({ form, run, ...now }) {
     this.form.value = form;
-    this.beat(now);
+    this.beat(now, 0);
     this.#offer();
-    if (run) this.#snapshot(run);
+    if (!run) return;
+    // Who went elsewhere meanwhile stays there.
+    if (this.place.value) this.again();
+    else this.#snapshot(run);
   }
 
   /** Begin with what the notebook asks for, or with what was made of it in the view that stood here before. */
@@ -113,14 +120,15 @@ export class FineTunes extends Attached {
       };
   }
 
-  beat({ environment, jobs }) {
+  beat({ environment, jobs }, asked) {
     this.environment.value = environment;
-    const fresh = new Set(jobs.items.map((job) => job.id));
+    const items = this.#told.over(jobs.items, asked).sort(newestFirst);
+    const fresh = new Set(items.map((job) => job.id));
     const oldest = jobs.items.at(-1)?.created_at ?? 0;
     const rest = jobs.next_cursor ? this.jobs.value.filter((job) => !fresh.has(job.id) && job.created_at < oldest) : [];
-    this.jobs.value = [...jobs.items, ...rest];
+    this.jobs.value = [...items, ...rest];
     if (!rest.length) this.moreJobs.value = jobs.next_cursor;
-    const open = jobs.items.find((job) => job.id === this.open.value?.id);
+    const open = items.find((job) => job.id === this.open.value?.id);
     if (open) this.open.value = open;
   }
 
@@ -137,7 +145,8 @@ export class FineTunes extends Attached {
     const place = this.place.value;
     await this.attempt("show", { id }, ({ run }) => {
       this.comm.follow();
-      if (place === this.place.value && run) this.#snapshot(run);
+      if (place !== this.place.value) return;
+      if (run) this.#snapshot(run);
       this.loading.value = false;
     });
   }
@@ -207,13 +216,15 @@ export class FineTunes extends Attached {
   }
 
   #know(job) {
+    this.#told.know(job.id, job);
     if (this.open.value?.id === job.id) this.open.value = job;
     const at = this.jobs.value.findIndex((one) => one.id === job.id);
     if (at >= 0) this.jobs.value = this.jobs.value.with(at, job);
-    else this.jobs.value = [job, ...this.jobs.value].sort((one, other) => other.created_at - one.created_at);
+    else this.jobs.value = [job, ...this.jobs.value].sort(newestFirst);
   }
 
   #forget(id) {
+    this.#told.know(id, null);
     this.jobs.value = this.jobs.value.filter((job) => job.id !== id);
     if (this.open.value?.id === id) this.startNew();
   }
@@ -278,14 +289,17 @@ export class FineTunes extends Attached {
     const { recipe, problems } = this.recipe.value;
     if (Object.keys(problems).length || this.beginning.value) return;
     this.beginning.value = true;
+    const place = this.place.value;
+    const begun = ({ run }) => {
+      this.comm.follow();
+      this.#know(run.job);
+      // Who went to another run meanwhile stays there; for Python it is the one that began.
+      if (place !== this.place.value) return this.again();
+      this.#clear();
+      this.#snapshot(run);
+    };
     try {
-      await this.comm.call("begin", { dataset, base, recipe, key: this.#key }, ({ run }) =>
-        batch(() => {
-          this.#clear();
-          this.comm.follow();
-          this.#snapshot(run);
-        }),
-      );
+      await this.comm.call("begin", { dataset, base, recipe, key: this.#key }, (told) => batch(() => begun(told)));
       this.#key = randomId();
     } catch (error) {
       // The next attempt is another job, unless nobody answered.
@@ -326,15 +340,18 @@ export class FineTunes extends Attached {
 
   /** Put a chat page with the model in place of the run. */
   async talkTo(model) {
+    const place = this.place.value;
     await this.attempt("talk", { model }, ({ widget }) => {
-      this.talk.value = widget;
+      if (place === this.place.value) this.talk.value = widget;
     });
   }
 
   async remove(job) {
     this.#forget(job.id);
+    this.#told.expect(job.id, null);
     const done = await this.attempt("delete", { id: job.id });
     if (!done) return this.#know(job);
+    this.#told.know(job.id, null);
     const act = () => this.attempt("restore", { id: job.id }, (restored) => this.#know(restored));
     this.toast({ text: t("deleted", { title: job.name }), action: t("undo"), act });
   }

@@ -81,6 +81,8 @@ export class Library {
   outside = new Listed({ folder: "" }, (chat) => !chat.archived && !chat.temporary && (!chat.folder || chat.pinned));
   /** What is listed instead. */
   sought = signal(null);
+  /** Resolves once what was looked for last is found. */
+  seeking = Promise.resolve();
 
   listed = computed(() => this.sought.value ?? this.outside);
   chats = computed(() => this.listed.value.items.value);
@@ -150,7 +152,7 @@ export class Library {
   /** List what `query` finds; an empty one lists all again. */
   search(query) {
     this.query.value = query;
-    this.#seek();
+    this.seeking = this.#seek();
   }
 
   byTag(name) {
@@ -270,6 +272,8 @@ export class Library {
     const place = list.items.value.findIndex((one) => one.id === chat.id);
     const before = list.items.value[place];
     this.#page.forget(chat.id);
+    // A change that comes after it would find nothing.
+    await this.#page.changes.kept;
     const done = await this.#page.attempt("delete", { id: chat.id });
     const restored = (back) => {
       this.#gone.delete(chat.id);

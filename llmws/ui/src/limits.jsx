@@ -179,7 +179,8 @@ function LimitForm({ limit, page, onClose }) {
       unit: unit.value,
       period: unit.value === "parallel" ? null : period.value,
     };
-    if (await page.setLimit({ ...scope, ...bounds }, limit?.id)) onClose();
+    // Another limit may be edited by now.
+    if ((await page.setLimit({ ...scope, ...bounds }, limit?.id)) && form.current) onClose();
   };
   const onKeyDown = (event) => {
     if (event.key !== "Escape") return;

@@ -36,7 +36,8 @@ function Form({ model, provider, page, onClose }) {
       output: Number(data.get("output")),
       currency: data.get("currency"),
     };
-    if (await page.setPrice(provider, model, values)) onClose();
+    // It may have been opened anew.
+    if ((await page.setPrice(provider, model, values)) && form.current) onClose();
   };
   const field = (name) => (
     <Field
@@ -70,7 +71,7 @@ function Form({ model, provider, page, onClose }) {
               type="button"
               class="lw-link"
               onClick={async () => {
-                if (await page.setPrice(provider, model, null)) onClose();
+                if ((await page.setPrice(provider, model, null)) && form.current) onClose();
               }}
             >
               {t("price_reset")}

@@ -1,11 +1,12 @@
 /** Where what is asked is written. */
-import { useEffect, useLayoutEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { keepDraft, takeDraft } from "./draft.js";
 import { t } from "./strings.js";
 
 /** Keep `text`, a signal, from one view of that `name` to the next. For who stands as long as the view does. */
 export function useDraft(name, text) {
-  useEffect(() => {
+  // At once: what is typed next must not meet it.
+  useLayoutEffect(() => {
     text.value ||= takeDraft(name) ?? "";
     return keepDraft(name, () => text.value);
   }, []);

@@ -7,6 +7,7 @@
  */
 import { useSignal } from "@preact/signals";
 import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
+import { drawn } from "./drawn.js";
 import { Field } from "./field.jsx";
 import { Icon } from "./icons.jsx";
 import { walk } from "./popover.jsx";
@@ -157,12 +158,13 @@ function read(form, vendor) {
 }
 
 /** Tests and adds what a form says; `verdict` is the last test's, `doing` what is under way. */
-function useAdding(page, vendor, secret) {
+function useAdding(page, vendor, secret, form) {
   const verdict = useSignal(null);
   const doing = useSignal(null);
   const key = useRef(newKey());
   const ask = async (what, intent, values, apply) => {
     if (doing.value) return;
+    const focused = document.activeElement;
     const typed = secret.take();
     doing.value = what;
     verdict.value = null;
@@ -177,7 +179,9 @@ function useAdding(page, vendor, secret) {
     doing.value = null;
     if (isAboutKey(verdict.value)) {
       secret.forget();
-      requestAnimationFrame(() => secret.field.current?.focus());
+      await drawn();
+      // Not from another field that is being filled in by now.
+      if ([focused, document.body].includes(document.activeElement)) secret.field.current?.focus();
     }
   };
   const judge = (told) => {
@@ -189,7 +193,7 @@ function useAdding(page, vendor, secret) {
     test: ({ base_url }) => ask("test", "test", { base_url }, judge),
     add: (values, anyway = false) =>
       ask("add", "add", { ...values, key: key.current, anyway }, (told) =>
-        told.shown ? page.added(told) : judge(told.verdict),
+        told.shown ? page.added(told, form.current !== null) : judge(told.verdict),
       ),
   };
 }
@@ -199,7 +203,7 @@ export function AddForm({ page }) {
   const secret = useSecret();
   const form = useRef();
   const hint = useId();
-  const { verdict, doing, test, add } = useAdding(page, vendor, secret);
+  const { verdict, doing, test, add } = useAdding(page, vendor, secret, form);
   useLayoutEffect(
     () => form.current.querySelector(vendor.base_url ? "[type=password]" : "[name=base_url]")?.focus(),
     [],

@@ -74,7 +74,9 @@ function AddKey({ provider, page, vendor }) {
     secret.value = "";
     if (!typed) return secret.focus();
     const named = label.value.trim();
-    if (await page.addKey(provider, { secret: typed, ...(named && { label: named }) })) label.value = "";
+    label.value = "";
+    const done = await page.addKey(provider, { secret: typed, ...(named && { label: named }) });
+    if (!done) label.value ||= named;
   };
   return (
     <form ref={form} class="lw-row-form" onSubmit={onSubmit} autocomplete="off" aria-label={t("key_add")}>
@@ -91,7 +93,7 @@ function AddKey({ provider, page, vendor }) {
         data-lpignore="true"
       />
       <input class="lw-input" name="label" maxLength={100} placeholder={t("key_label")} aria-label={t("key_label")} />
-      <button type="submit" class="lw-button" disabled={page.busy.value.has("key")}>
+      <button type="submit" class="lw-button">
         {t("key_add")}
       </button>
     </form>

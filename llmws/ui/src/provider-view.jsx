@@ -56,6 +56,7 @@ const lines = (text) =>
 function EditForm({ provider, page, onClose }) {
   const vendor = page.vendors.value.find((one) => one.id === provider.vendor);
   const form = useRef();
+  const saving = useSignal(false);
   const shown = provider.base_url ?? vendor?.base_url ?? "";
   useLayoutEffect(() => form.current.querySelector("input").focus(), []);
   const onSubmit = async (event) => {
@@ -68,7 +69,11 @@ function EditForm({ provider, page, onClose }) {
       only: lines(data.get("only")),
       fallbacks: lines(data.get("fallbacks")),
     };
-    if (await page.change(provider, changes)) onClose();
+    saving.value = true;
+    const done = await page.change(provider, changes);
+    saving.value = false;
+    // Another form may be open by now.
+    if (done && form.current) onClose();
   };
   const onKeyDown = (event) => {
     if (event.key !== "Escape") return;
@@ -107,7 +112,7 @@ function EditForm({ provider, page, onClose }) {
         <button type="button" class="lw-button" onClick={onClose}>
           {t("cancel")}
         </button>
-        <button type="submit" class="lw-primary" disabled={page.busy.value.has("change")}>
+        <button type="submit" class="lw-primary" disabled={saving.value}>
           {t("save")}
         </button>
       </div>
@@ -165,7 +170,11 @@ function SharingCard({ provider, page }) {
   const onSubmit = async (event) => {
     event.preventDefault();
     const grantee = name.current.value.trim();
-    if (grantee && (await page.share(provider, kind.value, grantee))) name.current.value = "";
+    if (!grantee) return;
+    // The next may be typed while this one is on its way.
+    name.current.value = "";
+    const done = await page.share(provider, kind.value, grantee);
+    if (!done && name.current) name.current.value ||= grantee;
   };
   return (
     <section class="lw-card" aria-label={t("sharing")}>
@@ -201,7 +210,7 @@ function SharingCard({ provider, page }) {
           aria-label={t(`kind_${kind.value}`)}
           placeholder={t(`kind_${kind.value}_hint`)}
         />
-        <button type="submit" class="lw-button" disabled={page.busy.value.has("share")}>
+        <button type="submit" class="lw-button">
           {t("share")}
         </button>
       </form>

@@ -8,6 +8,7 @@ import { batch, computed, signal } from "@preact/signals";
 import { Attached } from "./attached.js";
 import { randomId, recall, remember } from "./page.js";
 import { t } from "./provider-strings.js";
+import { Told } from "./told.js";
 
 /** What a model can do beside text, as far as it can be told. */
 export const ABILITIES = ["vision", "tools", "reasoning", "json_schema", "embeddings"];
@@ -66,6 +67,11 @@ export class Providers extends Attached {
   usage = signal(null);
   usageFailed = signal(null);
   usageOf = signal({ by: "model", span: "month", everyone: false });
+  /** Whether what is shown is what was asked for last. */
+  usageIsNew = computed(() => {
+    const { value: usage } = this.usage;
+    return Object.entries(this.usageOf.value).every(([name, wanted]) => usage?.[name] === wanted);
+  });
 
   open = computed(() => this.providers.value.find((one) => one.id === this.openId.value) ?? null);
 
@@ -74,15 +80,16 @@ export class Providers extends Attached {
 
   #memory = `llmws.providers:${location.pathname}`;
   #asked = 0;
-  #offering = Promise.resolve();
+  #told = new Told();
+  #limitsTold = 0;
+  #changed = Promise.resolve();
+  #offers = 0;
 
   constructor(model) {
     super(model, {
       provider: ({ provider }) => this.know(provider),
       removed: ({ id }) => this.#forget(id),
-      limits: ({ limits }) => {
-        this.limits.value = limits;
-      },
+      limits: ({ limits }) => this.#takeLimits(limits),
     });
     this.model = model;
     this.start();
@@ -124,7 +131,7 @@ export class Providers extends Attached {
   started({ me, vendors, shown, ...now }) {
     this.me.value = me;
     this.vendors.value = vendors;
-    this.beat(now);
+    this.beat(now, 0);
     const { tab } = this.#remembered();
     const wanted = this.may("configure") ? (shown ? "providers" : tab) : tab === "limits" ? tab : "usage";
     this.tab.value = TABS.includes(wanted) ? wanted : "providers";
@@ -138,12 +145,12 @@ export class Providers extends Attached {
     if (this.tab.value === "limits" && this.may("administer")) this.askRates();
   }
 
-  beat({ providers, spend, limits }) {
+  beat({ providers, spend, limits }, asked) {
     // All that a message which was missed may have told is in it.
     this.comm.follow();
-    this.providers.value = providers;
+    this.providers.value = this.#told.over(providers, asked);
     this.spend.value = new Map(spend.map((row) => [row.provider, row]));
-    this.limits.value = limits;
+    if (asked >= this.#limitsTold) this.limits.value = limits;
     if (this.openId.value && !this.open.value && !this.loading.value) this.#leave();
   }
 
@@ -161,13 +168,20 @@ export class Providers extends Attached {
 
   /** Take in how a provider is now. */
   know(provider) {
+    this.#told.know(provider.id, provider);
     const at = this.providers.value.findIndex((one) => one.id === provider.id);
     this.providers.value = at < 0 ? [...this.providers.value, provider] : this.providers.value.with(at, provider);
   }
 
   #forget(id) {
+    this.#told.know(id, null);
     this.providers.value = this.providers.value.filter((one) => one.id !== id);
     if (this.openId.value === id) this.#leave();
+  }
+
+  #takeLimits(limits) {
+    this.#limitsTold = performance.now();
+    this.limits.value = limits;
   }
 
   // Going about
@@ -226,6 +240,8 @@ export class Providers extends Attached {
   /** Ask Python and show that it is being waited for; see `attempt`. */
   async wait(name, intent, values, apply) {
     this.#mark(name, true);
+    // It goes by what was changed before.
+    await this.#changed;
     const done = await this.attempt(intent, values, apply);
     this.#mark(name, false);
     return done;
@@ -238,9 +254,10 @@ export class Providers extends Attached {
     this.busy.value = marked;
   }
 
-  /** Take in a provider that the form has made, and show it. */
-  added({ shown, warnings }) {
+  /** Take in a provider that a form has made; it is shown unless the person went on meanwhile. */
+  added({ shown, warnings }, stays) {
     batch(() => {
+      if (!stays) return this.know(shown.provider);
       this.adding.value = null;
       this.#take(shown);
     });
@@ -248,13 +265,23 @@ export class Providers extends Attached {
   }
 
   change(provider, changes) {
-    return this.wait("change", "change", { id: provider.id, changes }, (told) => this.know(told));
+    const values = { id: provider.id, changes };
+    return this.#inTurn(() => this.attempt("change", values, (told) => this.know(told)));
+  }
+
+  /** Change something of a provider once what was changed before is kept, or refused: the last change is to stand. */
+  #inTurn(change) {
+    const done = this.#changed.then(change);
+    this.#changed = done;
+    return done;
   }
 
   async remove(provider) {
     this.#forget(provider.id);
+    this.#told.expect(provider.id, null);
     const asked = await this.attempt("remove", { id: provider.id });
     if (!asked) return this.know(provider);
+    this.#told.know(provider.id, null);
     const act = () => this.attempt("keep", { id: provider.id }, (told) => this.know(told));
     this.toast({ text: t("deleted", { title: provider.name }), action: t("undo"), act });
   }
@@ -297,32 +324,41 @@ export class Providers extends Attached {
 
   /** Put a chat page with the model in place of the provider. */
   async talkTo(model) {
+    const { value: id } = this.openId;
     await this.attempt("talk", { model: model.id }, ({ widget }) => {
-      this.talk.value = widget;
+      if (this.openId.value === id) this.talk.value = widget;
     });
   }
 
-  /** Offer a model, or no longer. One after the other: each goes by what the one before has left. */
-  offer(provider, model, offered) {
-    this.#offering = this.#offering.then(() => this.#offer(provider, model, offered));
-    return this.#offering;
+  /** Offer a model, or no longer. It shows at once, so that what is hidden next goes by it. */
+  async offer(provider, model, offered) {
+    this.models.value = this.models.value.map((one) => (one.id === model.id ? { ...one, offered } : one));
+    const before = await this.#offerOnly(provider, this.#offeredOf(provider));
+    if (!before || offered) return;
+    const act = () => this.#offerOnly(provider, before);
+    this.toast({ text: t("hidden", { name: ownName(provider, model) }), action: t("undo"), act });
   }
 
   /** The patterns of those that are offered become the models' own names. */
-  async #offer(provider, model, offered) {
-    if (this.openId.value !== provider.id) return;
-    const before = this.open.value.only;
-    const rest = this.models.value.filter((one) => (one.id === model.id ? offered : one.offered));
-    const all = rest.length === this.models.value.length;
-    const set = (only) =>
-      this.attempt("offer", { id: provider.id, only }, ({ provider: told, models }) => {
+  #offeredOf(provider) {
+    const models = this.models.value;
+    const offered = models.filter((one) => one.offered);
+    return offered.length === models.length ? [] : offered.map((one) => literally(ownName(provider, one)));
+  }
+
+  /** Which patterns were offered before; null where it could not be done. */
+  #offerOnly(provider, only) {
+    const offer = ++this.#offers;
+    return this.#inTurn(async () => {
+      const before = this.providers.value.find((one) => one.id === provider.id)?.only ?? [];
+      const done = await this.attempt("offer", { id: provider.id, only }, ({ provider: told, models }) => {
         this.know(told);
-        this.#takeModels(provider, models);
+        // What was pressed since is not in it.
+        if (offer === this.#offers) this.#takeModels(provider, models);
       });
-    const done = await set(all ? [] : rest.map((one) => literally(ownName(provider, one))));
-    if (!done || offered) return;
-    const act = () => set(before);
-    this.toast({ text: t("hidden", { name: ownName(provider, model) }), action: t("undo"), act });
+      if (!done && this.openId.value === provider.id) this.show(provider.id);
+      return done ? before : null;
+    });
   }
 
   setPrice(provider, model, price) {
@@ -331,25 +367,28 @@ export class Providers extends Attached {
   }
 
   addKey(provider, values) {
-    return this.wait("key", "add_key", { id: provider.id, ...values }, ({ provider: told, warnings }) => {
+    const take = ({ provider: told, warnings }) => {
       this.know(told);
       if (warnings.length) this.toast({ text: warnings.join(" ") });
-    });
+    };
+    return this.#inTurn(() => this.attempt("add_key", { id: provider.id, ...values }, take));
   }
 
   changeKey(provider, key, changes) {
-    return this.attempt("change_key", { id: provider.id, key: key.id, changes }, (told) => this.know(told));
+    const values = { id: provider.id, key: key.id, changes };
+    return this.#inTurn(() => this.attempt("change_key", values, (told) => this.know(told)));
   }
 
   async removeKey(provider, key) {
     const values = { id: provider.id, key: key.id };
-    if (!(await this.attempt("remove_key", values, (told) => this.know(told)))) return;
-    const act = () => this.attempt("keep_key", values, (told) => this.know(told));
+    const ask = (intent) => this.#inTurn(() => this.attempt(intent, values, (told) => this.know(told)));
+    if (!(await ask("remove_key"))) return;
+    const act = () => ask("keep_key");
     this.toast({ text: t("deleted", { title: key.label || t("key_unnamed") }), action: t("undo"), act });
   }
 
   share(provider, kind, grantee) {
-    return this.wait("share", "share", { id: provider.id, kind, grantee }, (told) => this.know(told));
+    return this.attempt("share", { id: provider.id, kind, grantee }, (told) => this.know(told));
   }
 
   async unshare(provider, { kind, grantee }) {
@@ -372,7 +411,7 @@ export class Providers extends Attached {
     this.usageFailed.value = null;
     try {
       await this.comm.call("used", { by, span, everyone }, (told) => {
-        if (asked === this.#asked) this.usage.value = { ...told, by };
+        if (asked === this.#asked) this.usage.value = { ...told, by, span, everyone };
       });
     } catch (error) {
       if (asked === this.#asked && !this.noticeAway(error)) this.usageFailed.value = error;
@@ -383,9 +422,7 @@ export class Providers extends Attached {
 
   setLimit(limit, id) {
     const values = id ? { limit, id } : { limit };
-    return this.wait("limit", "set_limit", values, ({ limits }) => {
-      this.limits.value = limits;
-    });
+    return this.wait("limit", "set_limit", values, ({ limits }) => this.#takeLimits(limits));
   }
 
   askRates() {
@@ -401,9 +438,7 @@ export class Providers extends Attached {
   }
 
   async dropLimit(limit) {
-    const take = ({ limits }) => {
-      this.limits.value = limits;
-    };
+    const take = ({ limits }) => this.#takeLimits(limits);
     if (!(await this.attempt("drop_limit", { id: limit.id }, take))) return;
     const { kind, name, model, unit, period, soft, hard, forbid_unpriced } = limit;
     const again = { kind, name, model, unit, period, soft, hard, forbid_unpriced };

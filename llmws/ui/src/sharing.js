@@ -8,6 +8,7 @@ import { batch, computed, signal } from "@preact/signals";
 import { randomId } from "./page.js";
 import { newRow } from "./rows.js";
 import { t } from "./sharing-strings.js";
+import { Told } from "./told.js";
 
 const same = (grant) => (one) => one.kind === grant.kind && one.grantee === grant.grantee;
 
@@ -19,6 +20,10 @@ export class Sharing {
   /** What the dialog is about: `{noun, id, title, grants, links}`, of which some are `gone` and can come back; or null. */
   dialog = signal(null);
   #page;
+  #told = new Told();
+  /** What the dialog waits for. */
+  #asked = new Set();
+  #meTold = 0;
   #read = signal(null);
   /** The conversation of another that is shown: `{chat, rows, earlier, loading}`, or null. */
   reading = computed(() => (this.#read.value?.place === this.#page.place.value ? this.#read.value : null));
@@ -29,19 +34,27 @@ export class Sharing {
 
   // What others share
 
-  refresh({ me, shared }) {
-    this.me.value = me;
+  /** Take in who asks, and the first page of what others share, as they were read by who `asked` at a time. */
+  refresh({ me, shared }, asked) {
+    if (asked >= this.#meTold) this.me.value = me;
+    const items = this.#told.over(shared.items, asked);
     const known = new Set(shared.items.map((chat) => chat.id));
     const oldest = shared.items.at(-1)?.updated_at ?? 0;
     const rest = shared.next_cursor
       ? this.chats.value.filter((chat) => !known.has(chat.id) && chat.updated_at < oldest)
       : [];
-    this.chats.value = [...shared.items, ...rest];
+    this.chats.value = [...items, ...rest];
     if (!rest.length) this.more.value = shared.next_cursor;
     const { chat } = this.reading.value ?? {};
     if (!chat) return;
     const now = this.chats.value.find((one) => one.id === chat.id);
     if (now?.updated_at !== chat.updated_at) this.#load(chat.id, this.#page.place.value);
+  }
+
+  /** Something of the person is otherwise now. */
+  knowMe(told) {
+    this.#meTold = performance.now();
+    this.me.value = { ...this.me.value, ...told };
   }
 
   async showMore() {
@@ -94,19 +107,22 @@ export class Sharing {
     });
   }
 
+  /** Go on in a copy; pressed twice it is one, and who went elsewhere meanwhile stays there. */
   async copy() {
-    const { id } = this.reading.value.chat;
-    await this.#page.attempt("copy_shared", { id, key: randomId() }, (chat) => {
-      this.#page.know(chat);
-      this.#page.show(chat.id);
+    const { place, chat, key = randomId() } = this.reading.value;
+    this.#read.value = { ...this.#read.value, key };
+    await this.#page.attempt("copy_shared", { id: chat.id, key }, (copied) => {
+      this.#page.know(copied);
+      if (place === this.#page.place.value) this.#page.show(copied.id);
     });
   }
 
   async leave() {
-    const { chat } = this.reading.value;
+    const { place, chat } = this.reading.value;
     const title = chat.title || t("untitled");
     await this.#page.attempt("leave_shared", { id: chat.id }, () => {
-      this.#page.startNew();
+      if (place === this.#page.place.value) this.#page.startNew();
+      this.#told.know(chat.id, null);
       this.chats.value = this.chats.value.filter((one) => one.id !== chat.id);
       this.#page.toast({ text: t("left_shared", { title }) });
     });
@@ -159,20 +175,26 @@ export class Sharing {
     await this.#ask("restore_link", { id, link }, () => this.#mark("links", (one) => one.id === link, { gone: false }));
   }
 
-  /** Ask for something that the dialog is about; what goes wrong is said in it, since it lies over the notices. */
-  async #ask(intent, values, apply) {
-    const { id, busy } = this.dialog.value;
-    if (busy) return false;
+  /**
+   * Ask for something that the dialog is about; what goes wrong is said in it, since it lies over the notices. What is
+   * pressed again while it is on its way is asked once.
+   */
+  async #ask(intent, { key, ...values }, apply) {
+    const { id } = this.dialog.value;
+    const name = JSON.stringify([intent, values]);
+    if (this.#asked.has(name)) return true;
     const still = () => this.dialog.value?.id === id;
-    this.#now({ busy: true, problem: null });
+    this.#now({ problem: null });
+    this.#asked.add(name);
     try {
-      await this.#page.comm.call(intent, values, (value) => still() && batch(() => apply(value)));
+      const asked = { ...values, ...(key && { key }) };
+      await this.#page.comm.call(intent, asked, (value) => still() && batch(() => apply(value)));
       return true;
     } catch (problem) {
       if (still()) this.#now({ problem, loading: false });
       return false;
     } finally {
-      if (still()) this.#now({ busy: false });
+      this.#asked.delete(name);
     }
   }
 

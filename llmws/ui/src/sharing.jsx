@@ -49,13 +49,20 @@ function Given({ grant, sharing }) {
 function GiveForm({ sharing }) {
   const kind = useSignal("person");
   const name = useRef();
-  const group = useSignal(sharing.me.value.groups[0]);
   const { groups } = sharing.me.value;
+  const chosen = useSignal(null);
+  // Which there are may be known only after the dialog was opened.
+  const group = chosen.value ?? groups[0];
   const toGroup = kind.value === "group";
   const onSubmit = async (event) => {
     event.preventDefault();
-    const grantee = toGroup ? group.value : name.current.value.trim();
-    if (grantee && (await sharing.give(kind.value, grantee)) && name.current) name.current.value = "";
+    if (toGroup) return sharing.give(kind.value, group);
+    const grantee = name.current.value.trim();
+    if (!grantee) return;
+    // The next may be typed while this one is on its way.
+    name.current.value = "";
+    const done = await sharing.give(kind.value, grantee);
+    if (!done && name.current) name.current.value ||= grantee;
   };
   return (
     <form class="lw-share-form" onSubmit={onSubmit}>
@@ -66,10 +73,10 @@ function GiveForm({ sharing }) {
         <Select
           label={t("grant_name_group")}
           choices={groups}
-          value={group.value}
+          value={group}
           says={(one) => one}
           onChange={(one) => {
-            group.value = one;
+            chosen.value = one;
           }}
         />
       ) : (

@@ -1,6 +1,7 @@
 /** The conversations at the left: found, in their folders and groups; a drawer where the page is narrow. */
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { drawn } from "./drawn.js";
 import { EntryMenu, FolderMenu, focusBeside } from "./entry-menu.jsx";
 import { dayGroup, exactTime, relativeTime } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
@@ -32,13 +33,15 @@ function NameInput({ name, label, onKeep, onLeave }) {
   /** Keys that end it leave the focus where it was. */
   const goBack = () => {
     const place = input.current.closest(".lw-entry, .lw-head");
-    requestAnimationFrame(() => place.querySelector(".lw-entry-open, [aria-haspopup=menu]")?.focus());
+    drawn().then(() => place.querySelector(".lw-entry-open, [aria-haspopup=menu]")?.focus());
   };
   const onKeyDown = (event) => {
     event.stopPropagation();
     if (event.key === "Enter") keep(event);
     else if (event.key === "Escape") end(onLeave);
     else return;
+    // Nor may the key press what has the focus then.
+    event.preventDefault();
     goBack();
   };
   return (
@@ -376,10 +379,21 @@ function Search({ library }) {
     seek("");
     input.current.focus();
   };
+  /** To what is found, once it is: what stood there before goes. */
+  const leave = async () => {
+    const side = input.current.closest(".lw-side");
+    const query = input.current.value.trim();
+    if (query !== library.query.value) {
+      clearTimeout(timer.current);
+      library.search(query);
+    }
+    await library.seeking;
+    await drawn();
+    if (document.activeElement === input.current) side.querySelector(".lw-entry-open")?.focus();
+  };
   const onKeyDown = (event) => {
     if (event.key === "Escape" && input.current.value) clear();
-    else if (event.key === "ArrowDown")
-      event.currentTarget.closest(".lw-side").querySelector(".lw-entry-open")?.focus();
+    else if (event.key === "ArrowDown") leave();
     else return;
     event.preventDefault();
     event.stopPropagation();

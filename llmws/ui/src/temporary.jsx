@@ -4,7 +4,8 @@ import { t } from "./turn-strings.js";
 import "./turns.css";
 
 export function TemporaryToggle({ page }) {
-  if (page.open.value || page.rows.value.length || page.sharing.reading.value) return null;
+  // While it loads nobody knows whether the conversation will be a new one.
+  if (page.loading.value || page.open.value || page.rows.value.length || page.sharing.reading.value) return null;
   const { temporary = false } = page.draft.value;
   return (
     <IconButton

@@ -43,6 +43,8 @@ export class Transfer {
 
   async save(format, id) {
     const values = { format, id, language: language.value };
+    // With what was just changed.
+    await this.#page.changes.kept;
     await this.#page.attempt("download", values, ({ path }) => saveFile(path));
   }
 
@@ -50,9 +52,11 @@ export class Transfer {
   async openImport() {
     this.sheet.value = "import";
     if (this.shown.value) return;
+    const run = this.#run;
     const known = await this.#known();
     const reading = known.find((one) => one.state === "reading");
-    if (reading && !this.shown.value) this.#follow(reading, ++this.#run);
+    // A file may have been chosen meanwhile.
+    if (reading && run === this.#run) this.#follow(reading, ++this.#run);
   }
 
   /** Make room for another file. */

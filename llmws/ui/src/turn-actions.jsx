@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { CopyButton } from "./copy-button.jsx";
+import { drawn } from "./drawn.js";
 import { IconButton } from "./icons.jsx";
 import { textOf } from "./messages.js";
 import { ModelOption } from "./model-option.jsx";
@@ -168,7 +169,7 @@ export function EditBox({ page }) {
   const leave = (to) => {
     const found = input.current.closest(to);
     return () =>
-      requestAnimationFrame(() => (found.querySelector("[data-edit]") ?? found).focus({ preventScroll: true }));
+      drawn().then(() => (found.querySelector("[data-edit]:enabled") ?? found).focus({ preventScroll: true }));
   };
   const cancel = () => {
     const focus = leave(".lw-asked");

@@ -28,6 +28,8 @@ export class Turns {
     return here || this.#over.has(id) ? null : id;
   });
   #page;
+  /** The version that steps lead to. */
+  #wanted = null;
   #over = new Set();
 
   constructor(page) {
@@ -77,11 +79,21 @@ export class Turns {
 
   // Branches
 
-  /** Go to the version of `row` that is `step` from it; the arrow that was pressed stays where it is. */
+  /**
+   * Go to the version of `row` that is `step` from it, or from the one that earlier steps lead to; the arrow that was
+   * pressed stays where it is.
+   */
   async go(row, step, top) {
+    const page = this.#page;
     const ids = row.siblings.value;
-    const id = ids[ids.indexOf(row.id) + step];
-    if (id) await this.show(id, { id, step, top });
+    const place = page.place.value;
+    const id = ids[ids.indexOf(ids.includes(this.#wanted) ? this.#wanted : row.id) + step];
+    if (!id) return;
+    this.#wanted = id;
+    const isWanted = () => this.#wanted === id && place === page.place.value;
+    // What is asked right after it is asked there.
+    await page.changes.after(() => isWanted() && this.show(id, { id, step, top }));
+    if (this.#wanted === id) this.#wanted = null;
   }
 
   /** Go to the branch that a message of the open conversation is on. */
@@ -114,10 +126,7 @@ export class Turns {
 
   /** Whether a model is asked for titles from now on. */
   async nameByModel(wanted) {
-    const { me } = this.#page.sharing;
-    await this.#page.attempt("titles", { wanted }, (told) => {
-      me.value = { ...me.value, ...told };
-    });
+    await this.#page.attempt("titles", { wanted }, (told) => this.#page.sharing.knowMe(told));
   }
 
   // Figures

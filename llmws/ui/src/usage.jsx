@@ -49,7 +49,7 @@ function Controls({ page }) {
       <button
         type="button"
         class="lw-button"
-        disabled={!usage?.rows.length}
+        disabled={!usage?.rows.length || !page.usageIsNew.value}
         onClick={() => save(toCsv(usage.rows, usage.by), `usage-by-${usage.by}.csv`)}
       >
         <Icon name="download" />
