@@ -136,13 +136,11 @@ class Streams:
     Attributes:
         first_s: seconds from the request to the first token.
         gaps_s: how much longer than at the upstream it was from one token to the next.
-        under_way_s: of each token.
         complete: how many came whole.
     """
 
     first_s: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)
-    under_way_s: list[float] = field(default_factory=list)
     complete: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -170,7 +168,6 @@ async def stream(target: Target, count: int, tokens: int, ramp_s: float, patienc
         else:
             told.failures.append(f"{len(times)} tokens of {reading.answer[:200]!r}")
         told.first_s += [came - before for came, _ in times[:1]]
-        told.under_way_s += [came - sent for came, sent in times]
         told.gaps_s += [(came - last) - (sent - last_sent) for (last, last_sent), (came, sent) in pairwise(times)]
 
     await asyncio.gather(*(one(number) for number in range(count)))

@@ -1,11 +1,13 @@
-"""What the browser notes while a page works, and when its clock began on ours."""
+"""The browser of the benches: what it notes while a page works, and when its clock began on ours."""
 
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import time
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, Playwright
 
 PROBE = """
 (() => {
@@ -59,6 +61,14 @@ PROBE = """
   };
 })();
 """
+
+
+def launch(playwright: Playwright, *options: str) -> Browser:
+    """The system's Chromium, else playwright's own."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((path for name in names if (path := shutil.which(name))), None)
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return playwright.chromium.launch(executable_path=path, args=[*options, *sandbox])
 
 
 def origin(page: Page) -> float:

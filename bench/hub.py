@@ -29,7 +29,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import statistics
 import threading
 import time
@@ -41,6 +40,7 @@ from urllib.parse import urlencode
 
 import httpx
 import psutil
+from _probe import launch
 from _report import Row, arguments, finish, median, percentile, spread
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -59,7 +59,7 @@ MEMORY_GB = 24
 MEAN_GOAL_S, FIRST_GOAL_MS, VOILA_GOAL = 0.42, 320, 1.3
 SAID = "The tide comes in, the tide goes out."
 ASKED = {"model": "echo", "stream": True, "messages": [{"role": "user", "content": SAID}]}
-LAB_ONE, OURS, PEER = "lena", "olaf", "peer"
+LAB_ONE, OURS, PEER, PEER_NAME = "lena", "olaf", "peer", "plain Voilà"
 # As Voilà says in a server's log (voila/voila_kernel_manager.py).
 _STARTED = re.compile(r"Kernel pool of (\S+) is filled")
 _USED = re.compile(r"Using pre-heated kernel: \S+ for (\S+)")
@@ -186,8 +186,7 @@ def pages(hub: BenchHub, rounds: int, *, with_lab: bool) -> list[Row]:
     people = {name: Person(hub, name) for name in (OURS, PEER, LAB_ONE)}
     took: dict[str, list[float]] = {}
     with sync_playwright() as it:
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = it.chromium.launch(executable_path=_chromium(), args=options)
+        browser = launch(it)
         for turn in range(rounds):
             # Who is second finds files and caches warm.
             for name in (OURS, PEER) if turn % 2 else (PEER, OURS):
@@ -210,9 +209,6 @@ def pages(hub: BenchHub, rounds: int, *, with_lab: bool) -> list[Row]:
         told = (f"at most {VOILA_GOAL} of the peer", ratio <= VOILA_GOAL, spread(ours))
         rows.append(Row(f"sign-in to a dashboard, {kind}", median(ours), "s", PEER_NAME, median(peer), ratio, *told))
     return rows
-
-
-PEER_NAME = "plain Voilà"
 
 
 def _spawning(name: str, page: str) -> str:
@@ -448,11 +444,6 @@ def pss_mb(processes: list[psutil.Process]) -> float:
         with contextlib.suppress(psutil.Error):
             size += process.memory_full_info().pss
     return size / 1e6
-
-
-def _chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from _report import Row, arguments, finish, median, spread
-from sqlalchemy import Connection, Text, cast, insert, select
+from sqlalchemy import Connection, Text, cast, create_engine, insert, select
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -113,7 +113,7 @@ async def measure(name: str, address: str, count: int, rounds: int, with_goal: b
             first = 1 + count // PER_CHAT + other * (count // OTHERS // PER_CHAT)
             await store.write(fill, writing, f"other-{other}", first, count // OTHERS // PER_CHAT * PER_CHAT)
         if name == "PostgreSQL":
-            with store._database.writing.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            with create_engine(address, isolation_level="AUTOCOMMIT").connect() as connection:
                 connection.exec_driver_sql("VACUUM ANALYZE")
         rows = []
         for what, text in questions(writing).items():

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 import time
 from bisect import bisect_left
@@ -36,7 +35,7 @@ from typing import Any
 import _dashboards
 import _naive_page
 import _opening
-from _probe import PROBE, origin
+from _probe import PROBE, launch, origin
 from _report import Row, arguments, finish, median, percentile, spread
 from _speaker import MODELS, NUMBER, TOKENS_PER_S, Speaker
 from _workspace import END_LIMIT_S, HOSTS, START_LIMIT_S, end_sessions, open_notebook, wait_for, workspace
@@ -219,11 +218,6 @@ def rows(host: str, ours: list[Take], peers: list[Take]) -> list[Row]:
     ]
 
 
-def _chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
-
-
 def _waited_for_cpu_s() -> float | None:
     """For how long, since the machine started, somebody waited for a CPU; None where the kernel does not tell."""
     file = Path("/proc/pressure/cpu")
@@ -242,8 +236,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="llmws-bench-", ignore_cleanup_errors=True) as folder,
         sync_playwright() as it,
     ):
-        options = [_dashboards.OFFLINE, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        browser = it.chromium.launch(executable_path=_chromium(), args=options)
+        browser = launch(it, _dashboards.OFFLINE)
         cells = {
             "ours": OURS_CELL,
             "peer": _naive_page.CELL.replace("ADDRESS", speaker.address),
