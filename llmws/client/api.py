@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -17,24 +16,20 @@ from typing import Any
 from .. import http
 from ..errors import Error, NotAuthenticated, ServiceError, from_dict
 from ..messages import EVENT_TYPES, Message, Parameters, StreamEvent, Tool
+from .absence import Absence
 from .attachment_routes import AttachmentRoutes
-from .bodies import decoded as _decoded
-from .bodies import said as _said
-from .bodies import segment as _segment
-from .bodies import told_tools as _told_tools
+from .bodies import decoded, said, segment, told_tools
 from .chat_routes import ChatRoutes
+from .comparison_routes import ComparisonRoutes
 from .finding import Address, Finder, Start, Stopped
+from .job_routes import JobRoutes
 from .origin import of_page
 from .provider_routes import ProviderRoutes
 from .share_routes import ShareRoutes
 from .transfer_routes import TransferRoutes
 
-# How long a service may be away before a request gives up. One that was ended on purpose seldom comes back.
-AWAY_LIMIT_S = 20.0
-STOPPED_LIMIT_S = 5.0
 
-
-class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
+class Api(AttachmentRoutes, ChatRoutes, ComparisonRoutes, JobRoutes, ProviderRoutes, ShareRoutes, TransferRoutes):
     """The routes of one service. Methods return the JSON of the route, with `Message`, `StreamEvent` decoded.
 
     Every method raises the `llmws.Error` that the service answered with, or a `ServiceError` where it cannot be
@@ -101,18 +96,18 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
         tools: Sequence[Tool] = (),
     ) -> dict[str, Any]:
         """POST /api/generations: a one-off answer, which belongs to no chat."""
-        body = _said({"model": model, "parameters": parameters, "purpose": purpose}) | _told_tools(tools)
+        body = said({"model": model, "parameters": parameters, "purpose": purpose}) | told_tools(tools)
         body["messages"] = [message.to_dict() for message in messages]
         headers = of_page() if origin is None else origin
         return await self._request("POST", "/api/generations", json=body, key=key, headers=headers)
 
     async def generation(self, generation_id: str) -> dict[str, Any]:
         """GET /api/generations/{id}: its state, and its message when it has ended."""
-        return _decoded(await self._request("GET", f"/api/generations/{_segment(generation_id)}"))
+        return decoded(await self._request("GET", f"/api/generations/{segment(generation_id)}"))
 
     async def cancel(self, generation_id: str) -> None:
         """POST /api/generations/{id}/cancel; one that has ended stays as it is."""
-        await self._request("POST", f"/api/generations/{_segment(generation_id)}/cancel")
+        await self._request("POST", f"/api/generations/{segment(generation_id)}/cancel")
 
     async def events(self, generation_id: str, after: int = 0) -> AsyncGenerator[tuple[int, StreamEvent]]:
         """GET /api/generations/{id}/events: the stream past position `after`, with positions; `end` is the last.
@@ -121,13 +116,13 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
         some of what was already seen (it was killed within its last quarter of a second), the stored message is the
         truth: read it with `generation`.
         """
-        path, position, patience = f"/api/generations/{_segment(generation_id)}/events", after, _Patience()
+        path, position, absence = f"/api/generations/{segment(generation_id)}/events", after, Absence()
         while True:
             broken: Exception = ServiceError("The service broke off in the middle of an answer.")
             try:
                 async with self._stream(path, {"Last-Event-ID": str(position)}) as response:
                     async for sent in http.events(response):
-                        patience.reset()
+                        absence.reset()
                         if not sent.id.isdecimal() or int(sent.id) <= position:
                             continue
                         position, told = int(sent.id), sent.json()
@@ -141,136 +136,7 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
                     return
             except (http.HTTPError, Stopped) as problem:
                 broken = problem
-            await self._find_again(patience, broken)
-
-    # Comparisons
-
-    async def create_comparison(
-        self,
-        models: Sequence[str],
-        prompt: str | None = None,
-        messages: Sequence[Message] | None = None,
-        system: str | None = None,
-        repeat: int = 1,
-        parameters: Parameters | None = None,
-        key: str | None = None,
-        origin: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """POST /api/comparisons: put a prompt, or messages, to several models; each answer is a generation."""
-        body = _said({"prompt": prompt, "system": system, "parameters": parameters})
-        body |= {"models": list(models), "repeat": repeat}
-        if messages is not None:
-            body["messages"] = [message.to_dict() for message in messages]
-        headers = of_page() if origin is None else origin
-        return _compared(await self._request("POST", "/api/comparisons", json=body, key=key, headers=headers))
-
-    async def comparisons(self, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
-        """GET /api/comparisons: a page, newest first, without the answers."""
-        page = await self._request("GET", "/api/comparisons", params={"limit": limit, "cursor": cursor})
-        return {**page, "items": [_compared(item) for item in page["items"]]}
-
-    async def comparison(self, comparison_id: str) -> dict[str, Any]:
-        """GET /api/comparisons/{id}: with how each answer stands, and its message once it has ended."""
-        return _compared(await self._request("GET", f"/api/comparisons/{_segment(comparison_id)}"))
-
-    async def cancel_comparison(self, comparison_id: str) -> None:
-        """POST /api/comparisons/{id}/cancel: stop every answer that has not ended."""
-        await self._request("POST", f"/api/comparisons/{_segment(comparison_id)}/cancel")
-
-    # Fine-tunes
-
-    async def datasets(self) -> list[dict[str, Any]]:
-        """GET /api/datasets: what can be trained on, each with its first rows."""
-        return (await self._request("GET", "/api/datasets"))["items"]
-
-    async def bases(self) -> dict[str, Any]:
-        """GET /api/bases: the models that can be tuned, as ``{"items", "problem"}``."""
-        return await self._request("GET", "/api/bases")
-
-    async def recipe(self) -> dict[str, Any]:
-        """GET /api/recipe: what a recipe asks and those to begin with, as ``{"fields", "presets"}``."""
-        return await self._request("GET", "/api/recipe")
-
-    async def training_environment(self) -> dict[str, Any]:
-        """GET /api/training-environment: whether fine-tunes can run, or how far the installation is."""
-        return await self._request("GET", "/api/training-environment")
-
-    async def create_job(
-        self,
-        base: str,
-        dataset: str,
-        recipe: Mapping[str, Any] | None = None,
-        name: str | None = None,
-        key: str | None = None,
-        origin: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """POST /api/jobs: queue a fine-tune. `recipe` is `Recipe.to_dict()`, or a part of it."""
-        body = _said({"base": base, "dataset": dataset, "recipe": dict(recipe or {}), "name": name})
-        headers = of_page() if origin is None else origin
-        return await self._request("POST", "/api/jobs", json=body, key=key, headers=headers)
-
-    async def jobs(self, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
-        """GET /api/jobs: a page, newest first, as ``{"items", "next_cursor"}``."""
-        return await self._request("GET", "/api/jobs", params={"limit": limit, "cursor": cursor})
-
-    async def job(self, job_id: str) -> dict[str, Any]:
-        """GET /api/jobs/{id}: how it stands with a job."""
-        return await self._request("GET", f"/api/jobs/{_segment(job_id)}")
-
-    async def job_points(self, job_id: str) -> dict[str, Any]:
-        """GET /api/jobs/{id}/points: its curves, one point per step, as ``{"items", "after"}``."""
-        return await self._request("GET", f"/api/jobs/{_segment(job_id)}/points")
-
-    async def job_log(self, job_id: str, after: int = 0) -> dict[str, Any]:
-        """GET /api/jobs/{id}/log: what the trainer printed since `after`, as ``{"text", "after", "more"}``."""
-        return await self._request("GET", f"/api/jobs/{_segment(job_id)}/log", params={"after": after})
-
-    async def stop_job(self, job_id: str) -> dict[str, Any]:
-        """POST /api/jobs/{id}/stop: have it finish its step, save and end."""
-        return await self._request("POST", f"/api/jobs/{_segment(job_id)}/stop")
-
-    async def resume_job(self, job_id: str) -> dict[str, Any]:
-        """POST /api/jobs/{id}/resume: go on from the last checkpoint."""
-        return await self._request("POST", f"/api/jobs/{_segment(job_id)}/resume")
-
-    async def serve_job(self, job_id: str) -> dict[str, Any]:
-        """POST /api/jobs/{id}/serve: make a model of it; answers when that can be asked, as the job's `model`."""
-        while (job := await self._request("POST", f"/api/jobs/{_segment(job_id)}/serve"))["model"] is None:
-            pass  # the service holds each answer back for a while
-        return job
-
-    async def delete_job(self, job_id: str) -> None:
-        """DELETE /api/jobs/{id}: put it away; `restore_job` undoes it within a day."""
-        await self._request("DELETE", f"/api/jobs/{_segment(job_id)}")
-
-    async def restore_job(self, job_id: str) -> dict[str, Any]:
-        """POST /api/jobs/{id}/restore."""
-        return await self._request("POST", f"/api/jobs/{_segment(job_id)}/restore")
-
-    async def job_events(self, job_id: str, after: int = 0) -> AsyncGenerator[tuple[int, dict[str, Any]]]:
-        """GET /api/jobs/{id}/events: what the job tells past event `after`, with numbers, until it has ended.
-
-        An event's `type` is ``state`` (with the changing part of the job's JSON), ``point`` (`Point.to_dict()`) or
-        ``output`` (with `text`). The stream comes back by itself, at the right place, when connection or service break.
-        """
-        path, patience = f"/api/jobs/{_segment(job_id)}/events", _Patience()
-        while True:
-            broken: Exception = ServiceError("The service broke off.")
-            last: dict[str, Any] | None = None
-            try:
-                async with self._stream(path, {"Last-Event-ID": str(after)}) as response:
-                    async for sent in http.events(response):
-                        patience.reset()
-                        if sent.id.isdecimal() and int(sent.id) > after:
-                            after, last = int(sent.id), sent.json()
-                            yield after, last
-                # A service that shuts down ends the stream, too, so the job's end must have been among what it told.
-                ended_at = (await self.job(job_id))["ended_at"]
-                if ended_at is not None and (last is None or last.get("ended_at") == ended_at):
-                    return
-            except (http.HTTPError, Stopped) as problem:
-                broken = problem
-            await self._find_again(patience, broken)
+            await self._find_again(absence, broken)
 
     async def find(self, *, start: Start = "crashed") -> None:
         """Look up the service's address anew, starting it if wanted."""
@@ -299,7 +165,7 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
         if method == "POST":
             headers["Idempotency-Key"] = key or uuid.uuid4().hex
         params = {name: value for name, value in (params or {}).items() if value is not None}
-        patience = _Patience()
+        absence = Absence()
         # To look at something is no reason to start what was stopped.
         start: Start = "crashed" if method == "GET" else "always"
         while True:
@@ -314,7 +180,7 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
                     headers={**headers, **_authorization(asked)},
                 )
             except http.HTTPError as problem:
-                await self._find_again(patience, problem, start)
+                await self._find_again(absence, problem, start)
                 continue
             if response.is_success:
                 return self._json(response) if response.content else None
@@ -326,7 +192,7 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
             # 502, 503 and 504 that are not ours: a proxy is there, and behind it, for now, nobody.
             if response.status_code not in (502, 503, 504):
                 raise self._stranger()
-            await self._find_again(patience, ServiceError(f"A proxy answers {response.status_code}."), start)
+            await self._find_again(absence, ServiceError(f"A proxy answers {response.status_code}."), start)
 
     @contextlib.asynccontextmanager
     async def _stream(
@@ -356,13 +222,13 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
         await self.find(start=start)
         return self.address != asked
 
-    async def _find_again(self, patience: _Patience, problem: Exception, start: Start = "crashed") -> None:
+    async def _find_again(self, absence: Absence, problem: Exception, start: Start = "crashed") -> None:
         """Wait a little longer each time, then look where the service is now; gives up with a `ServiceError`."""
-        await patience.wait(problem, self.address.url)
+        await absence.wait(problem, self.address.url)
         try:
             await self.find(start=start)
         except Stopped as stopped:
-            patience.stopped(stopped)
+            absence.stopped(stopped)
 
     @property
     def _client(self) -> http.AsyncClient:
@@ -385,34 +251,6 @@ class Api(AttachmentRoutes, ChatRoutes, ProviderRoutes, ShareRoutes, TransferRou
         )
 
 
-class _Patience:
-    """For how long a service may be away, and in what steps to look."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        self._since = time.monotonic()
-        self._step = 0.05
-        self._stopped: Stopped | None = None
-
-    def stopped(self, stopped: Stopped) -> None:
-        self._stopped = stopped
-
-    async def wait(self, problem: Exception, url: str) -> None:
-        away = time.monotonic() - self._since
-        if self._stopped is not None and away > STOPPED_LIMIT_S:
-            raise self._stopped
-        if away > AWAY_LIMIT_S:
-            why = f" ({http.failure(problem)})" if isinstance(problem, http.HTTPError) else ""
-            raise ServiceError(
-                f"The service at {url} does not answer{why}.",
-                remedy="See `llmws status`, or connect again with llmws.connect().",
-            ) from problem
-        await asyncio.sleep(self._step)
-        self._step = min(self._step * 1.6, 2.0)
-
-
 def _authorization(address: Address) -> dict[str, str]:
     return {"Authorization": f"Bearer {address.token}"} if address.token else {}
 
@@ -424,10 +262,3 @@ def _refusal(response: http.Response) -> Error | None:
         return from_dict(told, response.status_code)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _compared(comparison: dict[str, Any]) -> dict[str, Any]:
-    told = {**comparison, "messages": [Message.from_dict(message) for message in comparison["messages"]]}
-    if "items" in told:
-        told["items"] = [_decoded(item) for item in told["items"]]
-    return told

@@ -110,6 +110,11 @@ class Local:
         return Address(found.url, found.token)
 
 
+def finder(settings: Settings) -> Finder:
+    """Finds the service that `settings` name, or else that of the data folder."""
+    return Given(settings.url, settings.token) if settings.url else Local(settings)
+
+
 def crashed(data: Path) -> bool:
     """Whether the last service ended without saying so: it takes its `service.json` away when it ends on purpose."""
     return (data / "service.json").exists() and not is_held(data)

@@ -7,7 +7,7 @@ from typing import Any
 from ..instance import is_held
 from ..settings import Settings
 from .api import Api
-from .finding import Given, Local, Stopped
+from .finding import Stopped, finder
 
 
 async def look(settings: Settings) -> dict[str, Any]:
@@ -16,12 +16,12 @@ async def look(settings: Settings) -> dict[str, Any]:
     Raises:
         Error: it runs and cannot be asked.
     """
-    finder = Given(settings.url, settings.token) if settings.url else Local(settings)
+    found = finder(settings)
     try:
-        address = await finder.address(start="never")
+        address = await found.address(start="never")
     except Stopped:
         return {"state": "starting" if is_held(settings.data) else "stopped", "data": str(settings.data)}
-    api = Api(finder, address)
+    api = Api(found, address)
     try:
         return {"state": "running", **await api.status()}
     finally:

@@ -1,4 +1,4 @@
-"""How the routes of a noun ask: the one method of `Api` that they need."""
+"""How the routes of a noun ask: the methods of `Api` that they need."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from .. import http
+from .absence import Absence
 
 
 class Requests(Protocol):
@@ -26,3 +27,5 @@ class Requests(Protocol):
     def _stream(
         self, path: str, headers: Any = None, *, params: Any = None, accept: str = "text/event-stream"
     ) -> AbstractAsyncContextManager[http.Response]: ...
+
+    async def _find_again(self, absence: Absence, problem: Exception) -> None: ...

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import traitlets
 
 from ..client import Client
 from ..client.assistants import found
+from ..client.listings import conversation
 from ..errors import InvalidRequest, NotFound, ServiceError
 from ..messages import Message
 from .as_code import AsCode
@@ -29,7 +31,7 @@ from .transfer import Transfer
 from .turns import Turns
 from .typesetting import Typesetting
 
-# How many messages a browser gets when it opens a chat, when it reads backwards, and `messages` at once.
+# How many messages a browser gets when it opens a chat, when it reads backwards, and at the most.
 _FIRST, _SHOWN, _READ = 30, 60, 200
 _PULSE_LIMIT_S = 2.5
 
@@ -88,12 +90,9 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
     async def _said(self) -> list[dict[str, Any]]:
         if self.chat_id is None:
             return []
-        page = await self._page_of(self.chat_id, None, _READ)
-        items, cursor = page["messages"], page["next_cursor"]
-        while cursor:
-            page = await self._page_of(self.chat_id, cursor, _READ)
-            items, cursor = page["messages"] + items, page["next_cursor"]
-        return items
+        items = await conversation(partial(self._api.messages, self.chat_id))
+        self._streams.flush()
+        return [self._with_stream(item) for item in items]
 
     # What a browser asks for
 

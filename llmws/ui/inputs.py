@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from ..client.inputs import asking
 from ..errors import InvalidRequest, NotFound
 from ..messages import Part
 from .page import intent
@@ -48,12 +49,9 @@ async def paths(api: Api, within: str, ids: list[str]) -> dict[str, str]:
     return {one: there for one, there in zip(ids, found, strict=True) if there is not None}
 
 
-def said(text: str, attachments: list[dict[str, Any]] | None) -> str | list[Part]:
-    """What a browser says: pictures and files before the question, since models read it best in this order."""
-    if not attachments:
-        return text
-    parts = [_part(one) for one in attachments]
-    return [*parts, Part("text", text)] if text else parts
+def said(text: str, attachments: list[dict[str, Any]] | None) -> str | tuple[Part, ...]:
+    """What a browser says, in the order that `asking` gives it."""
+    return asking(text, [_part(one) for one in attachments or ()])
 
 
 def _part(told: Any) -> Part:

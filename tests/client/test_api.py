@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmws.client import api as api_module
+from llmws.client.api import Api
 from llmws.client.finding import Given, Local, Stopped
 from llmws.errors import Conflict, InvalidRequest, NotFound, ProviderError, ServiceError
 from llmws.messages import Parameters, StreamEvent, assemble
@@ -139,7 +139,7 @@ async def test_an_id_cannot_lead_elsewhere() -> None:
 
 
 async def test_a_service_that_stays_away_is_given_up_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_module, "AWAY_LIMIT_S", 0.2)
+    monkeypatch.setattr("llmws.client.absence.AWAY_LIMIT_S", 0.2)
     with stand_in(lambda asked: None) as service:
         with pytest.raises(ServiceError, match=r"does not answer.*llmws status"):
             await service.api.models()
@@ -151,10 +151,10 @@ async def test_a_service_that_stays_away_is_given_up_with_a_remedy(monkeypatch: 
 async def test_a_service_that_was_ended_on_purpose_is_not_started_by_a_look(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_module, "STOPPED_LIMIT_S", 0.1)
+    monkeypatch.setattr("llmws.client.absence.STOPPED_LIMIT_S", 0.1)
     finder = Local(settings)
     with stand_in(lambda asked: None) as service:
-        api = api_module.Api(finder, service.api.address)
+        api = Api(finder, service.api.address)
         with pytest.raises(Stopped, match=r"was stopped.*connect"):
             await api.models()
     assert not settings.data.exists()
@@ -162,7 +162,7 @@ async def test_a_service_that_was_ended_on_purpose_is_not_started_by_a_look(
 
 async def test_an_id_of_any_length_is_refused_in_words() -> None:
     finder = Given("http://127.0.0.1:1", "token")
-    api = api_module.Api(finder, await finder.address())
+    api = Api(finder, await finder.address())
     with pytest.raises(InvalidRequest, match="at most 255"):
         await api.chat("x" * 400_000)
     await api.aclose()

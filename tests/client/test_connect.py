@@ -77,7 +77,7 @@ def test_an_answer_outlives_the_service_that_was_giving_it(connected: Client, wo
 def test_a_service_that_was_stopped_stays_so_until_someone_asks_for_it(
     connected: Client, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmws.client.api.STOPPED_LIMIT_S", 0.1)
+    monkeypatch.setattr("llmws.client.absence.STOPPED_LIMIT_S", 0.1)
     connected.run(connected.api.shutdown())
     wait_for(lambda: not is_held(workspace.data), "the service to end")
     with pytest.raises(ServiceError, match="was stopped"):

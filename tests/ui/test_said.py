@@ -32,7 +32,7 @@ SILENT = {
     "on the hub's own pages, see hub/words.py": "hub/* store/accounts",
     "before programs, in the words of a vendor or of a description": "service/gateway/* service/docs service/events"
     " service/identity service/refusals",
-    "before who writes code": "client/[!a]* client/a[!p]* training/stubs/*/* providers/echo ui/as_code",
+    "before who writes code": "client/[!aj]* client/a[!bp]* client/jobs training/stubs/*/* providers/echo ui/as_code",
     "before a model": "service/titles",
     "in an exported file": "transfer/markdown transfer/notebook transfer/web_page",
 }
