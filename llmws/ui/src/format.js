@@ -51,6 +51,9 @@ export function sum(value, currency) {
 export const exactTime = (at) =>
   new Intl.DateTimeFormat(tag(), { dateStyle: "medium", timeStyle: "short" }).format(at * 1000);
 
+/** Epoch seconds → the day. */
+export const dateOf = (at) => new Intl.DateTimeFormat(tag(), { dateStyle: "medium" }).format(at * 1000);
+
 /** Epoch seconds → "3 minutes ago" */
 export function relativeTime(at, now = Date.now() / 1000) {
   const units = [

@@ -216,7 +216,11 @@ const own = {
   unpriced_calls: ["Unpriced", "无定价"],
   unshare: ["Share with {name} no longer", "不再共享给 {name}"],
   unshared: ["No longer shared with {name}", "不再共享给 {name}"],
-  usage_none: ["Nothing was used in this time. Choose a longer one above.", "这段时间没有用量。请在上方选择更长的时间范围。"],
+  usage_none: ["Nothing was used in this time", "这段时间没有用量"],
+  usage_none_hint: [
+    "Ask a model, and its calls, tokens and costs stand here. What was before shows a longer time, above.",
+    "向模型提问后，这里会显示调用、词元和费用。更早的用量请在上方选择更长的时间范围。",
+  ],
   used_by: ["Access", "使用者"],
   vendor: ["Vendor", "厂商"],
   vendor_any: ["any address", "任意地址"],

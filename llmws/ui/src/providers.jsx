@@ -57,6 +57,8 @@ function Actions({ page }) {
       )
     );
   if (page.tab.value !== "providers" || page.adding.value !== null || !page.may("configure")) return null;
+  // The page itself asks for the first one.
+  if (!page.providers.value.length) return null;
   return (
     <button type="button" class="lw-primary" onClick={() => page.startAdding()}>
       <Icon name="plus" />

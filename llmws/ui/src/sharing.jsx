@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useId, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Pictures } from "./attachments.js";
 import { Dialog } from "./dialog.jsx";
-import { exactTime, relativeTime } from "./format.js";
+import { dateOf, exactTime, relativeTime } from "./format.js";
 import { Icon } from "./icons.jsx";
 import { Log } from "./log.jsx";
 import { copyText } from "./page.js";
@@ -100,7 +100,11 @@ function GiveForm({ sharing }) {
 
 function Expiry({ at }) {
   if (at === null) return t("link_forever");
-  const date = <time dateTime={new Date(at * 1000).toISOString()}>{exactTime(at)}</time>;
+  const date = (
+    <time dateTime={new Date(at * 1000).toISOString()} title={exactTime(at)}>
+      {dateOf(at)}
+    </time>
+  );
   const [before, after] = t(at * 1000 < Date.now() ? "link_expired" : "link_expires", { date: "\n" }).split("\n");
   return [before, date, after];
 }
@@ -294,7 +298,7 @@ export function SharedTitle({ page }) {
   return (
     <>
       <h2 title={title}>{title}</h2>
-      <span class="lw-tag lw-head-tag">
+      <span class="lw-tag lw-head-tag" data-fixed>
         <span>{t("only_read")}</span>
       </span>
     </>

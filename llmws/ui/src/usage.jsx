@@ -197,7 +197,12 @@ export function UsageView({ page, theme }) {
         </div>
       )}
       {!usage && !failed && <div class="lw-skeleton" role="status" aria-label={t("loading")} />}
-      {usage && !usage.rows.length && <p class="lw-note lw-usage-none">{t("usage_none")}</p>}
+      {usage && !usage.rows.length && (
+        <div class="lw-empty lw-providers-empty">
+          <h2>{t("usage_none")}</h2>
+          <p class="lw-note">{t("usage_none_hint")}</p>
+        </div>
+      )}
       {usage?.rows.length > 0 && <Report usage={usage} theme={theme.value} />}
     </div>
   );
