@@ -51,8 +51,8 @@ def literal(text: str) -> str:
                 return f"{quotes}{text}{quotes}"
     if legible and '"' not in text and "\n" not in text:
         return f'"{text}"'
-    # ASCII: what turns the direction of writing must not make a reader take one thing for another.
-    return repr(text) if legible else ascii(text)
+    # What turns the direction of writing, and else cannot be seen, is written out.
+    return repr(text)
 
 
 def _cells(conversation: Conversation) -> Iterator[dict[str, Any]]:

@@ -291,5 +291,8 @@ def _entries(archive: ZipFile) -> Iterator[tuple[IO[bytes], ZipInfo | None]]:
 
 
 def _brief(problem: Exception) -> str:
-    # Below its first line the parser quotes what stands there, with an arrow that means nothing in a sentence.
-    return "".join(str(problem).splitlines()[:1]).strip()[:120].rstrip(".")
+    told = next(iter(problem.args), "")
+    # Below its first line the parser quotes what stands there, with an arrow that means nothing in a sentence; what it
+    # quotes may be no text.
+    told = told.decode(errors="replace") if isinstance(told, bytes) else str(problem)
+    return "".join(told.splitlines()[:1]).strip()[:120].rstrip(".")

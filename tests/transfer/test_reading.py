@@ -170,7 +170,7 @@ def test_what_has_another_shape_takes_nothing_else_with_it(
         (b'"text"', "neither a list nor an object"),
         (b'[{"title": "a"', "not JSON after conversation|breaks off"),
         (b"[1, 2", "after conversation 2"),
-        (b"\xff\xfe[]", "not JSON"),
+        (b"\xff\xfe[]", "breaks off: lexical error: invalid char in json text."),
         (b'{"format": "llmws.chats", "version": 2, "chats": []}', "newer version"),
         (b'{"chats": 5}', "no list"),
         (b"PK\x03\x04rubbish", "damaged"),

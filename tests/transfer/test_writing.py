@@ -185,6 +185,10 @@ def test_a_cell_asks_what_was_asked_and_does_nothing_else(text: str) -> None:
     assert calls(question) == ([("chat.send", (text,), {"model": f"{text}2"})] if text.strip() else [])
 
 
+def test_a_cell_can_be_read_where_it_says_what_cannot_be_seen() -> None:
+    assert notebook.literal("公式 \\frac{1}{2}\u202e\u2028") == r"'公式 \\frac{1}{2}\u202e\u2028'"
+
+
 def test_a_notebook_is_valid_and_has_a_cell_per_question() -> None:
     book = nbformat.reads("".join(notebook.write(a_conversation(title='<b>Sky</b> "[x](http://evil)'))), as_version=4)
     nbformat.validate(book)
