@@ -52,7 +52,8 @@ def vendor(workspace: Workspace) -> Iterator[VendorServer]:
 
 
 def provide(api: httpx.Client, vendor: VendorServer) -> None:
-    """Add the vendor, and say which of its models sees."""
+    """Add the vendor, with more models than one looks through, and say which of them sees."""
+    vendor.models += [f"m-{number}" for number in range(8)]
     api.post("/api/providers", json={"vendor": "vllm", "base_url": vendor.url}).raise_for_status()
     api.post("/api/providers/vllm/sync").raise_for_status()
     for model, sees in (("m", True), ("m-large", False)):
@@ -125,7 +126,14 @@ def attach_a_table(chat: ChatPage) -> Locator:
 
 def turn_to_one_that_sees(chat: ChatPage) -> None:
     """Choose a model that is blind, hear why it cannot be asked, and take the one that the page offers."""
-    chat.choose("m-large")
+    picker = chat.page.get_by_role("button", name=re.compile("^Model: "))
+    picker.click()
+    found = chat.page.get_by_role("searchbox", name="Find a model")
+    found.fill("none of these")
+    expect(chat.page.get_by_text("No model is called so.")).to_be_visible()
+    found.fill("LARGE")
+    found.press("Enter")
+    expect(picker).to_have_attribute("aria-label", "Model: m-large")
     obstacle = chat.page.locator(".lw-obstacle")
     expect(obstacle).to_contain_text("m-large cannot see pictures.")
     expect(chat.page.get_by_role("button", name="Send")).to_be_disabled()

@@ -7,7 +7,7 @@ import { Scrim } from "./cover.jsx";
 import { useEnd } from "./end.js";
 import { count, exactTime, money, relativeTime, seconds, speed, tokensPerSecond } from "./format.js";
 import { Icon, IconButton } from "./icons.jsx";
-import { ModelOption } from "./model-option.jsx";
+import { ModelList } from "./model-list.jsx";
 import { ParametersForm } from "./parameters.jsx";
 import { Popover, walk } from "./popover.jsx";
 import { PromptText, useDraft } from "./prompt.jsx";
@@ -230,22 +230,18 @@ function Chip({ id, index, page }) {
 }
 
 function Picker({ page, onClose }) {
+  const onPick = (id) => {
+    page.add(id);
+    onClose();
+  };
   return (
     <Popover label={t("add_model")} onClose={onClose}>
-      {!page.models.value.length && <p class="lw-quiet">{t("model_none_hint")}</p>}
-      <div class="lw-options" role="listbox" aria-label={t("add_model")}>
-        {page.models.value.map((model) => (
-          <ModelOption
-            key={model.id}
-            model={model}
-            chosen={page.chosen.value.includes(model.id)}
-            onPick={(id) => {
-              page.add(id);
-              onClose();
-            }}
-          />
-        ))}
-      </div>
+      <ModelList
+        label={t("add_model")}
+        models={page.models.value}
+        isChosen={(id) => page.chosen.value.includes(id)}
+        onPick={onPick}
+      />
     </Popover>
   );
 }

@@ -1,11 +1,10 @@
 /** Where a person writes: the text, what goes along, the model, its parameters, send and stop. */
-import { useSignal } from "@preact/signals";
 import { useLayoutEffect } from "preact/hooks";
 import { AssistantOptions } from "./assistants.jsx";
 import { AttachButton, AttachmentBar, obstacle, pasted } from "./attachments.jsx";
 import { Icon, IconButton } from "./icons.jsx";
 import { t } from "./input-strings.js";
-import { ModelOption } from "./model-option.jsx";
+import { ModelList } from "./model-list.jsx";
 import { ParametersForm } from "./parameters.jsx";
 import { Popover } from "./popover.jsx";
 import { PromptText } from "./prompt.jsx";
@@ -14,33 +13,20 @@ import { SendButton, useSending } from "./sending.jsx";
 import "./composer.css";
 
 function ModelPicker({ page, onClose }) {
-  const wanted = useSignal("");
-  const models = page.models.value;
-  const found = models.filter((model) => `${model.id} ${model.name}`.toLowerCase().includes(wanted.value));
   const onPick = (id) => {
     page.setModel(id);
     onClose();
   };
   return (
     <Popover label={t("model_pick")} onClose={onClose}>
-      {models.length > 8 && (
-        <input
-          type="search"
-          class="lw-input"
-          placeholder={t("model_find")}
-          aria-label={t("model_find")}
-          onInput={(event) => {
-            wanted.value = event.currentTarget.value.trim().toLowerCase();
-          }}
-        />
-      )}
-      {!models.length && <p class="lw-quiet">{t("model_none_hint")}</p>}
-      <AssistantOptions page={page} onClose={onClose} />
-      <div class="lw-options" role="listbox" aria-label={t("model_pick")}>
-        {found.map((model) => (
-          <ModelOption key={model.id} model={model} chosen={model.id === page.modelId.value} onPick={onPick} />
-        ))}
-      </div>
+      <ModelList
+        label={t("model_pick")}
+        models={page.models.value}
+        isChosen={(id) => id === page.modelId.value}
+        onPick={onPick}
+      >
+        <AssistantOptions page={page} onClose={onClose} />
+      </ModelList>
     </Popover>
   );
 }

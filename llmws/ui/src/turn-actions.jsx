@@ -5,7 +5,7 @@ import { CopyButton } from "./copy-button.jsx";
 import { drawn } from "./drawn.js";
 import { IconButton } from "./icons.jsx";
 import { textOf } from "./messages.js";
-import { ModelOption } from "./model-option.jsx";
+import { ModelList } from "./model-list.jsx";
 import { Popover } from "./popover.jsx";
 import { t } from "./turn-strings.js";
 import "./turns.css";
@@ -81,11 +81,12 @@ function OtherModel({ row, page, busy }) {
       />
       {open.value && (
         <Popover label={t("ask_other")} onClose={close}>
-          <div class="lw-options" role="listbox" aria-label={t("model_pick")}>
-            {page.models.value.map((model) => (
-              <ModelOption key={model.id} model={model} chosen={model.id === row.message.value.model} onPick={onPick} />
-            ))}
-          </div>
+          <ModelList
+            label={t("model_pick")}
+            models={page.models.value}
+            isChosen={(id) => id === row.message.value.model}
+            onPick={onPick}
+          />
         </Popover>
       )}
     </div>
