@@ -138,10 +138,10 @@ def test_a_temporary_conversation_that_is_left_before_it_began_is_gone_too() -> 
         page.startNew();
         const messages = ["user", "assistant"].map((role, id) => ({ id, message: { role } }));
         reply(asked("say")[0], { chat: { ...chat, id: "t", temporary: true }, items: messages });
-        tell(asked("delete").map(({ values }) => values.id));
+        tell({ deleted: asked("delete").map(({ values }) => values.id), shown: asked("show").at(-1).values.id });
         """,
     )
-    assert told == ["t"]
+    assert told == {"deleted": ["t"], "shown": None}
 
 
 def test_steps_between_versions_add_up_and_a_question_waits_for_them() -> None:
@@ -337,7 +337,7 @@ def test_a_fine_tune_that_was_deleted_or_left_does_not_come_back() -> None:
     assert told == {"deleted": 0, "open": "3", "jobs": ["3", "2"], "talk": None}
 
 
-def test_the_models_that_are_chosen_while_a_comparison_loads_are_asked() -> None:
+def test_what_is_chosen_while_a_comparison_loads_is_asked_and_listed_also_where_it_is_left() -> None:
     told = played(
         BROWSER,
         COMPARED,
@@ -345,10 +345,14 @@ def test_the_models_that_are_chosen_while_a_comparison_loads_are_asked() -> None
         page.show("2");
         page.add("c");
         reply(asked("show").at(-1), { comparison: { ...about, id: "2", models: ["b", "a"], items } });
-        tell([...page.chosen.value]);
+        const chosen = [...page.chosen.value];
+        page.send("And stars?");
+        page.show("1");
+        reply(asked("ask")[0], { comparison: { ...about, id: "3", created_at: 3, items: [] } });
+        tell({ chosen, listed: page.earlier.value.map(({ id }) => id), open: page.open.value.id });
         """,
     )
-    assert told == ["b", "a", "c"]
+    assert told == {"chosen": ["b", "a", "c"], "listed": ["3", "2", "1"], "open": "1"}
 
 
 def test_a_file_that_is_chosen_at_once_is_not_put_aside_for_an_earlier_import() -> None:

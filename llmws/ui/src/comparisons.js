@@ -220,7 +220,9 @@ export class Comparisons extends Attached {
       { prompt: text, models, key, parameters, system: system || null },
       ({ comparison }) => {
         this.comm.follow();
-        if (place !== this.place.value) return;
+        this.#list(comparison);
+        // For Python it is the one that is shown.
+        if (place !== this.place.value) return this.again();
         const { stopped } = this.open.value;
         this.#snapshot(comparison);
         if (stopped) this.stopAll();

@@ -303,12 +303,18 @@ export class Conversations extends Attached {
   begun(place, sent, { chat, items }) {
     batch(() => {
       this.know(chat);
-      if (place !== this.place.value) return this.turns.leave(chat);
+      if (place !== this.place.value) return this.#leftBehind(chat);
       this.#arrived(sent, items);
       this.open.value = this.changes.over(chat);
       remember(sessionStorage, this.#memory, chat.id);
       if (sent.at(-1).stopped) this.stop();
     });
+  }
+
+  /** The person went elsewhere before `chat` began, which is the one that is shown for Python. */
+  #leftBehind(chat) {
+    this.turns.leave(chat);
+    this.again();
   }
 
   /** What was shown before it was sent is in the store now, each of `sent` as the item of the same place. */

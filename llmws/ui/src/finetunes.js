@@ -317,8 +317,9 @@ export class FineTunes extends Attached {
     this.attempt("stop", { id: job.id }, (changed) => this.#know(changed));
   }
 
-  resume(job) {
-    this.attempt("resume", { id: job.id }, (changed) => this.#know(changed));
+  async resume(job) {
+    this.#know({ ...job, resumable: false });
+    if (!(await this.attempt("resume", { id: job.id }, (changed) => this.#know(changed)))) this.#know(job);
   }
 
   serve(job) {
