@@ -17,17 +17,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from . import locks
 from .errors import DataFolderHeld, Error, MissingTool, ServiceError, SettingsError
 from .terminal import clock
-
-if sys.platform != "win32":
-    import fcntl
 
 API_VERSION = 1
 LOCK, PUBLISHED = "service.lock", "service.json"
 
-# A client that looks takes the lock, shared, for some microseconds; a service that starts just then must not give up.
-_PATIENCE_S = 0.5
 _STOP_REMEDY = "Stop it there with `llmws stop`, or choose another folder with LLMWS_DATA."
 # Neither locks nor shared memory can be relied on across hosts: https://sqlite.org/wal.html. (9p and virtiofs, which
 # share a folder of the same machine with a container or virtual machine, are not meant.)
@@ -140,12 +136,9 @@ def hold(data: Path, *, sqlite: bool = True) -> Hold:
             f"The lock of the data folder {data} cannot be opened: {problem.strerror}.",
             remedy="Choose a folder that you may write with LLMWS_DATA.",
         ) from None
-    limit = time.monotonic() + _PATIENCE_S
-    while not locked(lock):
-        if time.monotonic() > limit:
-            os.close(lock)
-            raise held(data)
-        time.sleep(0.02)
+    if not locks.taken(lock):
+        os.close(lock)
+        raise held(data)
     os.ftruncate(lock, 0)
     os.pwrite(lock, json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}).encode(), 0)
     # Left by a service that was killed; nobody may take it for ours until we publish.
@@ -187,24 +180,9 @@ def running(data: Path) -> Instance | None:
 def is_held(data: Path) -> bool:
     """Whether some service, also one that is still starting, holds the folder."""
     try:
-        lock = os.open(data / LOCK, os.O_RDONLY)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        return locks.is_held(data / LOCK)
     except PermissionError:
         raise _foreign_account(data) from None
-    try:
-        return not locked(lock, shared=True)
-    finally:
-        os.close(lock)
-
-
-def locked(descriptor: int, *, shared: bool = False) -> bool:
-    """Try to lock an open file until it is closed; False where another process, or another opening, has it."""
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def held(data: Path, by: Instance | None = None) -> DataFolderHeld:

@@ -111,7 +111,9 @@ class Settings:
         Path("/var/lib/llmws") if os.geteuid() == 0 else Path.home() / ".local/share/llmws-hub",
     )
     hub_port: int = _setting("LLMWS_HUB_PORT", "The port that people reach the hub on.", 8000)
-    log_level: str = _setting("LLMWS_LOG_LEVEL", "How much the service logs: `debug`, `info`, `warning`.", "info")
+    log_level: str = _setting(
+        "LLMWS_LOG_LEVEL", "How much the service logs: `debug`, `info`, `warning`, `error`.", "info"
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -22,6 +22,7 @@ PURE = {
     "redaction",
     "training_log",
     "instance",
+    "locks",
     "shipped",
     "terminal",
 }

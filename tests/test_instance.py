@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from llmws import instance
+from llmws import instance, locks
 from llmws.errors import DataFolderHeld, Error, ServiceError, SettingsError
 from llmws.instance import Instance, hold, is_held, report, reported, running
 
@@ -77,9 +77,9 @@ def test_a_second_service_is_told_who_holds_the_folder(data: Path, holder: subpr
 def test_who_looks_does_not_keep_a_service_from_starting(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hold(data).release()
     looker = os.open(data / "service.lock", os.O_RDONLY)
-    assert instance.locked(looker, shared=True)
+    assert locks.locked(looker, shared=True)
     looks = [looker]
-    monkeypatch.setattr(instance.time, "sleep", lambda _: os.close(looks.pop()))
+    monkeypatch.setattr(locks.time, "sleep", lambda _: os.close(looks.pop()))
     hold(data).release()
     assert not looks, "it waited until the look was over"
 

@@ -20,7 +20,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from .. import __version__, http
 from ..errors import ServiceError, SettingsError, VersionMismatch
-from ..instance import API_VERSION, Instance, is_held, locked, prepare, reported, running
+from ..instance import API_VERSION, Instance, is_held, prepare, reported, running
+from ..locks import locked
 from ..settings import Settings
 
 START_LIMIT_S = 60.0

@@ -20,7 +20,8 @@ from pathlib import Path
 import psutil
 
 from ..errors import PortBusy, ServiceError
-from ..instance import locked, reported
+from ..instance import reported
+from ..locks import locked
 from ..settings import Settings
 from ..shipped import shipped
 from ..terminal import end, polite_end, row

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from ..errors import Forbidden, NotFound
 from ..store.providers import Provider
-from .access import Configurer, Reader, Rule
+from .access import Configurer, Reader, Rule, may
 from .identity import Person
 from .models import Registry, TheRegistry
 from .sources import Source
@@ -20,19 +20,15 @@ from .sources import Source
 _ADMINISTER = Rule("administer")
 
 
-def administrates(person: Person) -> bool:
-    return "admin" in person.scopes
-
-
 def manages(person: Person, row: Provider) -> bool:
     """Whether `person` is told what only its owner and administrators are."""
-    return row.owner == person.name or administrates(person)
+    return row.owner == person.name or may(person, "administer")
 
 
 def seen(registry: Registry, id: str, person: Person) -> Source:
     """The provider of this id, or `NotFound` where there is none for `person`."""
     source = registry.source(id)
-    if source is None or not (source.is_seen_by(person) or administrates(person)):
+    if source is None or not (source.is_seen_by(person) or may(person, "administer")):
         raise NotFound(f"There is no provider {id!r}.", remedy="See client.providers.list() for those there are.")
     return source
 

@@ -24,13 +24,13 @@ from ..store import derive_id
 from ..store import providers as kept
 from ..store.providers import Provider
 from . import capabilities, provider_keys
-from .access import Configurer, Reader
+from .access import Configurer, Reader, may
 from .bodies import STRICT, Name, Text
 from .here import CreatedId, TheStore
 from .identity import Person
 from .master_keys import TheMasterKeys
 from .models import OURS, Models, Registry, TheModels, TheRegistry
-from .provider_access import AskedProvider, ManagedProvider, MyProvider, SeenProvider, administrates, manages
+from .provider_access import AskedProvider, ManagedProvider, MyProvider, SeenProvider, manages
 from .provider_keys import GivenKey
 from .sources import Source
 
@@ -113,7 +113,7 @@ def problem_to_json(problem: Error | None) -> dict[str, Any] | None:
 @router.get("")
 async def list_providers(person: Reader, registry: TheRegistry, everyone: bool = False) -> dict[str, Any]:
     """The providers that one may use, oldest first; administrators may also look at `everyone`'s."""
-    sources = registry.sources(None if everyone and administrates(person) else person)
+    sources = registry.sources(None if everyone and may(person, "administer") else person)
     for source in sources:
         if source.setup.row.enabled and source.is_seen_by(person):
             source.refresh()

@@ -21,7 +21,7 @@ import psutil
 
 from ..errors import Error, MissingTool, ServiceError, SettingsError
 
-log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 INSTALL = "Install it with `pip install 'llmws[embedded]'`, or do without: LLMWS_EMBEDDED=0."
 
@@ -172,7 +172,7 @@ class _Tail:
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         while chunk := await stream.read(4096):
-            log.debug("llama.cpp: %s", chunk.decode(errors="replace").rstrip())
+            LOG.debug("llama.cpp: %s", chunk.decode(errors="replace").rstrip())
             self._text = (self._text + chunk)[-_TAIL:]
 
     async def first_error(self) -> str:

@@ -23,7 +23,7 @@ from ..http import HTTPError, events, new_client
 from ..settings import Settings
 from .child import INSTALL, Child, ServerConfig, check_gguf, usable_cores
 
-log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 60.0
 # A server that has answered for so long and then dies was not broken from the start: the pauses begin anew.
@@ -260,7 +260,7 @@ class Embedded:
             try:
                 child, served = await self._launch_what_can_be()
             except Error as problem:
-                log.warning("The embedded model cannot be served: %s", problem)
+                LOG.warning("The embedded model cannot be served: %s", problem)
                 self.state, self._problem = "failed", problem
                 self._settled.set()
             else:
@@ -312,7 +312,7 @@ class Embedded:
                 if self._child is not child:
                     return
                 if died.done():
-                    log.warning("%s It is started again.", died.result())
+                    LOG.warning("%s It is started again.", died.result())
                     self._child, self.state = None, "starting"
                     self._settled.clear()
                 elif self._asleep_after_s is not None and child.unused_s >= self._asleep_after_s:
@@ -335,7 +335,7 @@ class Embedded:
                     await anext(events(response.raise_for_status()))
                 self.first_token_s = time.monotonic() - began
         except (HTTPError, KeyError, ValueError, StopAsyncIteration) as problem:
-            log.warning("The embedded model's first token could not be measured: %r", problem)
+            LOG.warning("The embedded model's first token could not be measured: %r", problem)
 
 
 def _unreadable(adapters: Mapping[str, Path]) -> dict[str, Error]:

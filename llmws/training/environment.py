@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -27,6 +26,7 @@ from typing import IO, Any, Literal
 import psutil
 
 from ..errors import Error, SettingsError, TrainingError
+from ..locks import is_held, locked
 from ..settings import Settings
 from ..shipped import shipped
 
@@ -118,7 +118,7 @@ def status(settings: Settings) -> EnvironmentStatus:
             return _missing(f"The Python of {folder} is gone.")
         if _digest_of(folder) != _digest():
             return _missing("The training environment was made for another version of llmws.")
-    if told.state == "installing" and not _is_held(folder):
+    if told.state == "installing" and not is_held(folder / _LOCK):
         return replace(
             told,
             state="failed",
@@ -242,7 +242,7 @@ class _Installer:
 
     def _check_space(self) -> None:
         if self._uv:
-            planned = self._run(self._installer("--dry-run", TORCH))
+            planned = self._run(self._command("--dry-run", TORCH))
             if "nvidia-" in planned:
                 self._total = _PACKAGES_BYTES + _TORCH_CUDA_BYTES
         needed, free = self._total * _SPARE, shutil.disk_usage(self._folder).free
@@ -263,10 +263,10 @@ class _Installer:
             megabytes = f"{self._written / 1e6:,.0f} of about {self._total / 1e6:,.0f} MB"
             self._tell(step, f"Downloading and unpacking {step}: {megabytes}.", percent=percent)
 
-        self._run(self._installer(*what), follow)
+        self._run(self._command(*what), follow)
         self._written = done + expected
 
-    def _installer(self, *what: str) -> list[str]:
+    def _command(self, *what: str) -> list[str]:
         if self._uv:
             return [str(self._uv), "pip", "install", "--python", str(python(self._settings)), *what]
         return [str(python(self._settings)), "-m", "pip", "install", *what]
@@ -365,28 +365,13 @@ def _find_uv() -> Path | None:
     return Path(found) if found else None
 
 
-def _is_held(folder: Path) -> bool:
-    try:
-        with (folder / _LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
 @contextlib.contextmanager
 def _held(settings: Settings, report: Report) -> Iterator[IO[bytes]]:
     """The installer's lock, once it is free; until then the progress of who holds it is reported."""
     with (settings.training_environment / _LOCK).open("ab") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                report(status(settings))
-                time.sleep(0.5)
+        while not locked(lock.fileno()):
+            report(status(settings))
+            time.sleep(0.5)
         yield lock
 
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import TrainingError
+from ..locks import is_held, taken
 from .checkpoints import Checkpoint, checkpoints
 
 State = Literal["prepared", "preparing", "running", "stopping", "finished", "stopped", "failed", "interrupted"]
@@ -40,8 +40,6 @@ ENDED = ("finished", "stopped", "failed", "interrupted")
 # Given back when the disk is full, so that the end of a run can still be written down.
 _RESERVE = 1 << 16
 _LITTLE = 1 << 20
-# Somebody who only looks holds a lock for some microseconds.
-_PATIENCE_S = 0.5
 
 
 class RunDir:
@@ -119,20 +117,17 @@ class RunDir:
     def hold(self, lock: Path) -> int | None:
         """Take one of the two locks for as long as the descriptor (or one inherited from it) is open; None: taken."""
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        limit = time.monotonic() + _PATIENCE_S
-        while not _try(descriptor, fcntl.LOCK_EX):
-            if time.monotonic() > limit:
-                os.close(descriptor)
-                return None
-            time.sleep(0.02)
+        if not taken(descriptor):
+            os.close(descriptor)
+            return None
         return descriptor
 
     def is_worked_on(self) -> bool:
         """Whether a supervisor, or a trainer that survived its supervisor, is alive."""
-        return _is_held(self.lock)
+        return is_held(self.lock)
 
     def is_supervised(self) -> bool:
-        return _is_held(self.supervisor_lock)
+        return is_held(self.supervisor_lock)
 
     def state(self) -> State:
         """What the facts say; `interrupted` is a run that was begun, and that nobody works on or has ended."""
@@ -211,22 +206,3 @@ def _replace(path: Path, text: str) -> None:
     except OSError:
         aside.unlink(missing_ok=True)
         raise
-
-
-def _is_held(lock: Path) -> bool:
-    try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _try(descriptor, fcntl.LOCK_SH)
-    finally:
-        os.close(descriptor)
-
-
-def _try(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

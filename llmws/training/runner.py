@@ -45,7 +45,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import shlex
@@ -64,6 +63,7 @@ from ..errors import Error, Forbidden, NotAuthenticated, NotFound, ServiceError,
 from ..http import AsyncClient, HTTPError, new_client
 from ..instance import report as told_as_line
 from ..instance import reported
+from ..locks import locked
 from ..settings import Settings
 from . import environment
 from .accelerators import Accelerator, common_precision, find_accelerators
@@ -72,11 +72,13 @@ from .reports import Follower
 from .run_dir import RunDir, full_disk, has_no_room
 from .supervise import start
 
-log = logging.getLogger(__name__)
+LOG = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
 _WAIT_S = 20.0
 _LONGEST_PAUSE_S = 30.0
+# The runner before us may be about to end with its service.
+_FAREWELL_S = 10.0
 # A supervisor that ends so often without an end of the run will not do better the next time.
 _MOST_STARTS = 3
 _CONVERTER = Path(__file__).resolve().parents[1] / "serving" / "weights.py"
@@ -117,7 +119,7 @@ class Runner:
                 told = await self._post("/api/runner/claim", self._claim())
                 pause = _LOOK_S
             except ServiceError as problem:
-                log.warning("%s", problem)
+                LOG.warning("%s", problem)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 continue
@@ -214,10 +216,10 @@ class Runner:
         except (NotAuthenticated, Forbidden):
             raise
         except NotFound:
-            log.warning("The service does not know job %s; its folder is left as it is.", job_id)
+            LOG.warning("The service does not know job %s; its folder is left as it is.", job_id)
             self._watched.pop(job_id, None)
         except (Error, OSError, ValueError, KeyError, TypeError) as problem:
-            log.warning("Job %s: %s", job_id, problem, exc_info=not isinstance(problem, Error))
+            LOG.warning("Job %s: %s", job_id, problem, exc_info=not isinstance(problem, Error))
 
     async def _look(self, watched: _Watched) -> bool:
         """Start a supervisor where one is missing, and report; whether there is nothing more to do for the run."""
@@ -297,16 +299,13 @@ async def work(settings: Settings, url: str, token: str, name: str) -> None:
     """Run a runner for the service at `url`; a second one for the same runs is a `TrainingError`."""
     settings.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (settings.runs / "runner.lock").open("a") as lock:
-        for patience in range(20, -1, -1):  # the runner before us may be about to end with its service
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not patience:
-                    raise TrainingError(
-                        f"Another runner works on {settings.runs}.", remedy="End it, or choose another LLMWS_DATA."
-                    ) from None
-                await asyncio.sleep(0.5)
+        limit = time.monotonic() + _FAREWELL_S
+        while not locked(lock.fileno()):
+            if time.monotonic() > limit:
+                raise TrainingError(
+                    f"Another runner works on {settings.runs}.", remedy="End it, or choose another LLMWS_DATA."
+                )
+            await asyncio.sleep(_LOOK_S / 2)
         headers = {"Authorization": f"Bearer {token}"}
         async with new_client(url, headers=headers, idle_s=3 * _WAIT_S, proxies=False) as client:
             await Runner(settings, client, name, await asyncio.to_thread(find_accelerators)).run()
