@@ -119,10 +119,7 @@ class BenchHub(RunningHub):
 
     def end(self) -> None:
         """End people's servers, which outlive their hub."""
-        for uid in self.uids.values():
-            for process in self.processes(uid):
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
+        self.kill(*self.uids.values())
 
     def kernels_wait(self, name: str) -> bool:
         """Whether a kernel was started for the next page of each dashboard: once, and again for each that was used."""
@@ -132,9 +129,6 @@ class BenchHub(RunningHub):
         log = self.state.server_log(name, "").read_text()
         started, used = Counter(_STARTED.findall(log)), Counter(_USED.findall(log))
         return all(started[path] > used[path] for path in shown)
-
-    def server(self, name: str) -> psutil.Process:
-        return next(process for process in self.processes(self.uid(name)) if "-s" in process.cmdline())
 
     def parts(self) -> list[psutil.Process]:
         """The hub itself with its proxy, service, runner and culler."""
@@ -168,7 +162,7 @@ def main() -> None:
             people = {name: Person(hub, name) for name in (*hub.researchers, *hub.business)}
             rows += starts(people)
             kernels = at_work(hub, people)
-            tokens = [hub.server(name).environ()["LLMWS_TOKEN"] for name in people]
+            tokens = [hub.servers(name)[0].environ()["LLMWS_TOKEN"] for name in people]
             rows += first_bytes(hub, tokens[0], 20 if asked.quick else 100)
             rows += sessions(hub, tokens, kernels, for_s)
             rows += idle(hub, idle_s)

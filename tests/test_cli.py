@@ -24,6 +24,7 @@ from llmws.doctor import Scrubber
 from llmws.instance import Instance, hold, is_held, running
 from llmws.up import notebooks
 from tests.client.conftest import Workspace, workspace_in
+from tests.ports import free_port
 from tests.service.harness import wait_for
 
 COMMAND = [sys.executable, "-m", "llmws"]
@@ -226,7 +227,7 @@ def test_up_opens_lab_and_ends_it(workspace: Workspace, tmp_path: Path, monkeypa
     monkeypatch.delenv("DISPLAY", raising=False)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "welcome.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4}')
-    with started("up", "--port", str(_free_port()), until="JupyterLab", cwd=tmp_path) as (up, rows):
+    with started("up", "--port", str(free_port()), until="JupyterLab", cwd=tmp_path) as (up, rows):
         assert [row[:14].strip() for row in rows] == ["service", "model", "training", "JupyterLab"]
         url = rows[-1][14:]
         address, _, token = url.partition("?token=")
@@ -252,7 +253,7 @@ def test_a_lab_that_does_not_start_says_why(
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "jupyter_server_config.py").write_text("raise SystemExit('this configuration is broken')")
-    done = llmws("up", "--port", str(_free_port()))
+    done = llmws("up", "--port", str(free_port()))
     assert done.returncode == 1
     message, remedy = done.stderr.splitlines()
     assert message == "llmws: JupyterLab could not be started: this configuration is broken"
@@ -340,9 +341,3 @@ def test_redaction_leaves_the_rest_alone() -> None:
     scrubber = Scrubber(Path("/root"), [""])
     assert scrubber.of("/root/.venv, /rootless, http://h:1/x") == "~/.venv, /rootless, http://h:1/x"
     assert Scrubber(Path("/"), []).of("/usr/bin/git") == "/usr/bin/git"
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -7,9 +7,9 @@ import fcntl
 import json
 import os
 import re
+import select
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -31,6 +31,7 @@ from llmws.hub import readable
 from llmws.hub.accounts import Accounts
 from llmws.hub.roles import GROUPS
 from llmws.hub.state import State
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "tide-lantern-harbour"
@@ -120,14 +121,28 @@ class Kernel:
     """A kernel behind its websocket, spoken to as JupyterLab does."""
 
     def __init__(self, person: Person, path: str) -> None:
-        self.path, self.id = path, path.rpartition("/")[2]
-        self.socket = websocket.create_connection(
-            person.hub.url.replace("http", "ws") + f"{path}/channels",
-            cookie=person.cookie_header(path),
-            origin=person.hub.url,
+        self.path, self.id, self._person = path, path.rpartition("/")[2], person
+        self.socket = self._connect()
+
+    def _connect(self) -> websocket.WebSocket:
+        hub = self._person.hub
+        return websocket.create_connection(
+            hub.url.replace("http", "ws") + f"{self.path}/channels",
+            cookie=self._person.cookie_header(self.path),
+            origin=hub.url,
             timeout=60,
-            sslopt={"ca_certs": str(person.hub.certificate)} if person.hub.certificate else None,
+            sslopt={"ca_certs": str(hub.certificate)} if hub.certificate else None,
         )
+
+    def _is_connected(self) -> bool:
+        """Whether the server is still there, which hangs up on who answers none of its pings for long enough."""
+        try:
+            while select.select([self.socket.sock], [], [], 0)[0]:
+                if self.socket.recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_CLOSE:
+                    return False
+        except (websocket.WebSocketException, OSError):
+            return False
+        return True
 
     def send(self, type: str, content: dict[str, Any], channel: str = "shell") -> str:
         header = header_of(type)
@@ -137,6 +152,8 @@ class Kernel:
 
     def run(self, code: str) -> str:
         """What a cell prints; its error, where it has one."""
+        if not self._is_connected():
+            self.socket = self._connect()
         sent, printed = self.send("execute_request", execute(code)), ""
         while True:
             message = json.loads(self.socket.recv())
@@ -157,7 +174,7 @@ class RunningHub:
 
     folder: Path
     python: Path
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     # Under whose account it runs, where that is not root's.
@@ -254,6 +271,17 @@ class RunningHub:
                     found.append(process)
         return found
 
+    def servers(self, name: str) -> list[psutil.Process]:
+        """A person's servers. What one of them has just forked looks like it, until it is a kernel."""
+        mine = self.processes(self.uid(name))
+        return [one for one in mine if "-s" in command_of(one) and _parent_of(one) not in mine]
+
+    def kill(self, *uids: int) -> None:
+        """End all that runs under these accounts."""
+        for process in self.processes(*uids):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
     def part(self, *words: str) -> psutil.Process | None:
         """The part of the hub whose command line has all `words`, where it runs."""
         assert self.process is not None
@@ -275,9 +303,7 @@ class RunningHub:
         for homes in ("homes", "administrators") if self.account is None else ():
             with contextlib.suppress(OSError):
                 accounts += [home.stat().st_uid for home in (self.state.folder / homes).iterdir()]
-        for process in (process for uid in accounts for process in self.processes(uid)):
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        self.kill(*accounts)
         # What is killed leaves its scratch folder.
         for scratch in Path(tempfile.gettempdir()).glob("llmws-*"):
             with contextlib.suppress(FileNotFoundError):  # other tests' go as well
@@ -292,6 +318,13 @@ def command_of(process: psutil.Process) -> list[str]:
         return list(process.cmdline())
     except psutil.Error:
         return []
+
+
+def _parent_of(process: psutil.Process) -> psutil.Process | None:
+    try:
+        return process.parent()
+    except psutil.Error:
+        return None
 
 
 def header_of(type: str, **more: Any) -> dict[str, Any]:
@@ -323,12 +356,6 @@ def wait_for(
         assert process is None or process.poll() is None, told()
         assert time.monotonic() < limit, f"not within {limit_s:.0f} s\n{told()}"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextlib.contextmanager

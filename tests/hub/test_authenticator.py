@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import httpx
 import pytest
 
 from llmws.hub import first, proxy
+from tests.ports import free_port
 
 pytestmark = pytest.mark.long
 
@@ -141,14 +141,6 @@ def wait_until(true: Callable[[], bool], told: Callable[[], str] = str) -> None:
     raise AssertionError(told())
 
 
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
     """A hub that nobody administers yet."""
@@ -156,7 +148,7 @@ def hub() -> Iterator[Hub]:
     folder = Path(tempfile.mkdtemp(prefix="llmws-hub-"))
     folder.chmod(0o711)
     try:
-        ports = free_ports(3)
+        ports = [free_port() for _ in range(3)]
         (folder / "hub").mkdir(mode=0o700)
         filled = CONFIG.format(ports=ports, folder=folder / "hub", command=proxy.command(folder))
         (folder / "hub" / "config.py").write_text(filled)

@@ -93,9 +93,7 @@ class Administrator:
     def remove(self) -> None:
         with contextlib.suppress(Exception):
             self.interrupt()
-        for name in ("ada", "rita", "bob"):
-            for process in self.hub.processes(self.hub.uid(name)):
-                process.kill()
+        self.hub.kill(*map(self.hub.uid, ("ada", "rita", "bob")))
 
     def _left(self) -> list[psutil.Process]:
         assert self.process is not None
@@ -113,9 +111,7 @@ def administrator(hub: RunningHub) -> Iterator[Administrator]:
     for tool in ("git", "curl", "systemd-analyze"):
         assert shutil.which(tool), f"This test needs {tool}."
     hub.stop()
-    for name in PEOPLE:
-        for process in hub.processes(hub.uid(name)):
-            process.kill()
+    hub.kill(*map(hub.uid, PEOPLE))
     folder = hub.folder / "by-the-book"
     folder.mkdir(mode=0o755)
     there = Administrator(RunningHub(folder, hub.python), folder / "terminal.txt")

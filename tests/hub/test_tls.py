@@ -20,7 +20,7 @@ import pytest
 from .running import PASSWORD, Person, RunningHub, wait_for
 from .test_docs import blocks
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 HOST = "hub.example.org"
 # An address of this machine's own, where nothing else listens on the ports of the web.
 ADDRESS = "127.0.77.1"

@@ -17,7 +17,7 @@ from llmws.hub.state import SERVICE, TRAINER
 
 from .running import Kernel, Person, RunningHub, wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 SignIn = Callable[[str], Person]
 
 CHAT = "import llmws; client = llmws.connect(); print(client.chat('Name three moons.', model='echo', show=False).text)"

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from llmws import instance
 from llmws.client import Client, connect
 from llmws.settings import Settings
+from tests.ports import free_port
 from tests.service.workshop import Workshop
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +166,7 @@ def real_trainer(workspace: Workspace) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def lab(workspace: Workspace) -> Iterator[str]:
     """The address of a JupyterLab on the notebooks."""
-    port = _free_port()
+    port = free_port()
     options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     options += [f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True"]
     options += [f"--ServerApp.root_dir={workspace.notebooks}"]
@@ -176,7 +176,7 @@ def lab(workspace: Workspace) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def voila(workspace: Workspace) -> Iterator[str]:
     """The address of the dashboards."""
-    port = _free_port()
+    port = free_port()
     folder = str(workspace.notebooks / "dashboards")
     options = ["--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1", folder]
     yield from _served(workspace, port, "/voila/static/voila.js", "voila", "llmws.hub.dashboards", *options)
@@ -304,9 +304,3 @@ def _answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

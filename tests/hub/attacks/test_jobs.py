@@ -12,7 +12,7 @@ import pytest
 from ..running import wait_for
 from .scene import Attempts, Scene
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 OTHERS = ("bob", "rolf", "ann", "ann/admin")
 HELLO = [{"role": "user", "content": "Hello"}]
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import websocket
 
-from ..running import execute, header_of, wait_for
+from ..running import command_of, execute, header_of, wait_for
 from .scene import Attempts, Scene
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 V1 = "v1.kernel.websocket.jupyter.org"
 CHANNELS = ("shell", "control", "stdin", "iopub", "hb", "", None)
@@ -362,7 +362,7 @@ def _kernels(scene: Scene) -> int:
     uid = scene.hub.uid("bob")
 
     def count() -> int:
-        return sum("ipykernel_launcher" in process.cmdline() for process in scene.hub.processes(uid))
+        return sum("ipykernel_launcher" in command_of(process) for process in scene.hub.processes(uid))
 
     wait_for(lambda: count() >= 1)
     return count()

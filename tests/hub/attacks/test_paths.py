@@ -12,7 +12,7 @@ import pytest
 
 from .scene import SERVICE, Attempts, Scene, Wire
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 # Below a person's server; `TEMPLATE` is ours.
 DASHBOARD_ROUTES = (

@@ -21,7 +21,7 @@ from tests.service.test_access import routes, rules
 from ..running import wait_for
 from .scene import SERVICE, Attempts, Scene, Wire
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 ACCESS = "access:services!service=llmws"
 HOW = ("Authorization: token", "Authorization: Bearer", "Authorization: Basic", "token", "Cookie", "both headers")
