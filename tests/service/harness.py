@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -63,6 +65,14 @@ class Api:
     def post(self, path: str, body: Any = None, key: str | None = None) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         return self._json(self.http.post(path, json=body, headers=headers))
+
+    def call(self, path: str, body: Any) -> socket.socket:
+        """A bare connection on which `body` was posted, for a caller who hangs up before all of the answer has come."""
+        url, content = httpx.URL(self.instance.url), json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc.decode()}\r\nAuthorization: Bearer {self.instance.token}\r\n"
+        connection = socket.create_connection((url.host, url.port), LIMIT_S)
+        connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n%s" % (len(content), content))
+        return connection
 
     def new_chat(self, **more: Any) -> dict[str, Any]:
         chat: dict[str, Any] = self.post("/api/chats", {"model": "echo", **more})

@@ -161,9 +161,8 @@ def test_who_hangs_up_has_ended_the_call(with_local: Running, local: ModelServer
 
 
 def test_who_hangs_up_before_a_whole_answer_has_ended_the_call_too(with_local: Running, local: ModelServer) -> None:
-    body = {"model": "local/m", "messages": HELLO}
-    with pytest.raises(httpx.ReadTimeout):
-        with_local.http.post("/v1/chat/completions", json=body, timeout=0.5)
+    with with_local.call("/v1/chat/completions", {"model": "local/m", "messages": HELLO}):
+        wait_for(lambda: local.asked, "the model server to be asked")
     wait_for(lambda: used(with_local), "the usage to be kept")
     [row] = used(with_local)
     assert (row.outcome, row.source) == ("cancelled", "estimate")

@@ -233,6 +233,6 @@ def test_five_kills_lose_nothing_that_was_acknowledged(process: Process) -> None
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_fifty_kills_lose_nothing_that_was_acknowledged(process: Process) -> None:
     kill_and_check(process, 50)

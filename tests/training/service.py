@@ -34,13 +34,14 @@ class Row:
     def take(self, told: dict[str, Any]) -> dict[str, Any]:
         if told["round"] >= self.order["round"]:
             self.reported_round = told["round"]
-            if told["state"] != self.state:
-                self.states.append(told["state"])
             self.last = told
             self.points.update({point["step"]: point for point in told["points"]})
             if (output := told["output"]) and output["offset"] >= self.output_offset:
                 self.output += output["text"]
                 self.output_offset = output["end"]
+            # Last: a test that waits for a state looks at the rest without the lock.
+            if told["state"] != self.state:
+                self.states.append(told["state"])
             if self.state in ENDED and (self.intent.get("intent") != "delete" or self.state == "deleted"):
                 self.intent = {}
         return {"output_offset": self.output_offset, **self.intent}
