@@ -193,6 +193,15 @@ def test_the_keys_do_what_their_sheet_says(in_voila: Open, long_chat: str) -> No
     expect(page.get_by_role("searchbox")).to_be_focused()
     chat.composer.fill("What is this?")
     assert chat.composer.input_value() == "What is this?"
+    # On a Mac it is the other key.
+    page.add_init_script("Object.defineProperty(navigator, 'platform', { get: () => 'MacIntel' })")
+    page.reload()
+    chat.ready().composer.press("Control+/")
+    chat.composer.press("Meta+k")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(sheet).to_have_count(0)
+    chat.composer.press("Meta+/")
+    expect(sheet).to_contain_text("⌘")
 
 
 @pytest.mark.long

@@ -34,7 +34,9 @@ function pressed(event) {
   const latin = /^[a-z]$/i.test(event.key) ? event.key : /^Key([A-Z])$/.exec(event.code)?.[1];
   const key = event.key === "/" || event.code === "Slash" ? "/" : (latin?.toUpperCase() ?? event.key);
   const shift = event.shiftKey && key !== "/";
-  const held = [(event.ctrlKey || event.metaKey) && "Mod", event.altKey && "Alt", shift && "Shift"];
+  // On a Mac Ctrl is for the cursor: Ctrl+K takes away the rest of the line.
+  const [mod, other] = MAC ? [event.metaKey, event.ctrlKey] : [event.ctrlKey, event.metaKey];
+  const held = [other && "Other", mod && "Mod", event.altKey && "Alt", shift && "Shift"];
   return [...held.filter(Boolean), key].join("+");
 }
 
