@@ -58,7 +58,7 @@ class AsCode:
         place = max((place for place, message in enumerate(said) if message.role == "user"), default=None)
         return lines(
             _NOTHING_ASKED if place is None else said[place].text,
-            about["model"],
+            _asked_again(page["items"]) or about["model"],
             about.get("system"),
             about.get("parameters") or {},
             assistant=await self._assistant(about["assistant_id"]),
@@ -126,6 +126,14 @@ def lines(
         sent += _named(_settings({"model": model, **parameters}))
     asked = _call("message = chat.send", sent)
     return "\n".join(["import llmws", "", "client = llmws.connect()", begun, asked, "message.text", ""])
+
+
+def _asked_again(items: Sequence[Mapping[str, Any]]) -> str | None:
+    """The model that gave the last of `items` in the place of another answer."""
+    if not items or items[-1]["message"].role != "assistant" or len(items[-1]["siblings"]) < 2:
+        return None
+    model: str | None = items[-1]["message"].model
+    return model
 
 
 def _settings(chosen: Mapping[str, Any], assistant: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -200,7 +200,8 @@ class FakeApi:
         generation["more"].set()
 
     def _append(self, chat_id: str, message: Message, generation_id: str | None) -> dict[str, Any]:
-        item = {"id": uuid.uuid4().hex, "parent_id": None, "generation_id": generation_id}
+        own = uuid.uuid4().hex
+        item = {"id": own, "parent_id": None, "siblings": [own], "generation_id": generation_id}
         item |= {"created_at": time.time(), "message": message}
         self._messages[chat_id].append(item)
         return item

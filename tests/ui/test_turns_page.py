@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmws import ui
-from llmws.messages import Part
+from llmws.messages import Message, Part
 
 from .fake_api import FakeApi, FakeClient
 from .tab import Browser
@@ -64,6 +64,16 @@ def test_what_begins_on_another_branch_is_told_to_all_tabs(browser: Browser, cli
     browser.wait(lambda message: message["type"] == "deltas" and message["streams"][0][0] != answer["generation_id"])
     browser.ask("select", chat=chat, message=question["id"])
     assert browser.of("branched")[-1]["id"] == chat
+
+
+def test_the_lines_ask_the_model_that_was_asked_last(browser: Browser, client: FakeClient) -> None:
+    told = browser.ask("say", text="One", key="k", model="echo")["value"]
+    browser.ended()
+    chat, answer = told["chat"]["id"], client.api._messages[told["chat"]["id"]][-1]
+    assert 'model="echo"' in browser.ask("code", chat=chat)["value"]
+    again = Message("assistant", (Part("text", "Two"),), model="smollm2-135m", finish_reason="stop")
+    answer |= {"message": again, "siblings": ["first", answer["id"]]}
+    assert 'model="smollm2-135m"' in browser.ask("code", chat=chat)["value"]
 
 
 def test_what_is_attached_stays_with_a_question_that_is_edited(browser: Browser, client: FakeClient) -> None:
