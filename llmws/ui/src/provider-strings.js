@@ -218,7 +218,7 @@ const own = {
   unshared: ["No longer shared with {name}", "不再共享给 {name}"],
   usage_none: ["Nothing was used in this time", "这段时间没有用量"],
   usage_none_hint: [
-    "Ask a model, and its calls, tokens and costs stand here. What was before shows a longer time, above.",
+    "Ask a model, and its calls, tokens and costs stand here. For earlier ones choose a longer time above.",
     "向模型提问后，这里会显示调用、词元和费用。更早的用量请在上方选择更长的时间范围。",
   ],
   used_by: ["Access", "使用者"],
