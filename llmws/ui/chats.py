@@ -117,9 +117,9 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
 
     @intent
     async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
-        shown = await self._snapshot(id) if id is not None else {}
+        # Before it is read: of two that are shown at once the last counts, whichever comes first.
         self.chat_id = id
-        return shown
+        return await self._snapshot(id) if id is not None else {}
 
     @intent
     async def earlier(self, view: str, *, id: str, cursor: str, limit: int = _SHOWN) -> dict[str, Any]:
@@ -189,6 +189,7 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
         return chat
 
     async def _snapshot_if_there(self, id: str | None) -> dict[str, Any] | None:
+        self.chat_id = id
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
@@ -203,7 +204,6 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
         # From here to the reply nothing is awaited: what is told in between would be missing on the page.
         self._streams.flush()
         items = [self._with_stream(item) for item in page["items"]]
-        self.chat_id = id
         calls = self.calls(items[-1] if items else None)
         return {"chat": chat, "messages": items, "next_cursor": page["next_cursor"], "calls": calls}
 

@@ -93,9 +93,9 @@ class Compare(Typesetting, Page):
 
     @intent
     async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
-        shown = await self._snapshot(id) if id is not None else None
+        # Before it is read: of two that are shown at once the last counts, whichever comes first.
         self.comparison_id = id
-        return {"comparison": shown}
+        return {"comparison": await self._snapshot(id) if id is not None else None}
 
     @intent
     async def ask(
@@ -114,6 +114,7 @@ class Compare(Typesetting, Page):
         except (ValueError, TypeError) as problem:
             raise InvalidRequest(f"These parameters cannot be: {problem}.") from None
         asked = await self._api.create_comparison(models, prompt, system=system, parameters=settings, key=key)
+        self.comparison_id = asked["id"]
         told = self._take(asked)
         self.tell("asked", view, comparison=told)
         return {"comparison": told}
@@ -129,6 +130,7 @@ class Compare(Typesetting, Page):
     # What they have in common
 
     async def _snapshot_if_there(self, id: str | None) -> dict[str, Any] | None:
+        self.comparison_id = id
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
@@ -144,7 +146,6 @@ class Compare(Typesetting, Page):
             if item["generation_id"] and item["state"] == "running":
                 self._streams.follow(item["generation_id"])
         self._streams.flush()
-        self.comparison_id = told["id"]
         return {**told, "items": [self._with_stream(item) for item in told["items"]]}
 
     def _with_stream(self, item: dict[str, Any]) -> dict[str, Any]:

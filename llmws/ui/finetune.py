@@ -94,9 +94,9 @@ class FineTune(Page):
 
     @intent
     async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
-        shown = await self._snapshot(id) if id is not None else None
+        # Before it is read: of two that are shown at once the last counts, whichever comes first.
         self.job_id = id
-        return {"run": shown}
+        return {"run": await self._snapshot(id) if id is not None else None}
 
     @intent
     async def begin(
@@ -105,8 +105,8 @@ class FineTune(Page):
         """Queue a fine-tune and show it. A repeated `key` is the same one."""
         job = await self._api.create_job(base=base, dataset=dataset, recipe=recipe, name=name, key=key)
         self._share(view, job)
-        shown = await self._snapshot(job["id"])
-        return {"run": shown}
+        self.job_id = job["id"]
+        return {"run": await self._snapshot(job["id"])}
 
     @intent
     async def stop(self, view: str, *, id: str) -> dict[str, Any]:
@@ -165,6 +165,7 @@ class FineTune(Page):
         return job
 
     async def _snapshot_if_there(self, id: str | None) -> dict[str, Any] | None:
+        self.job_id = id
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
@@ -173,5 +174,4 @@ class FineTune(Page):
 
     async def _snapshot(self, id: str) -> dict[str, Any]:
         shown = await self._runs.snapshot(id)
-        self.job_id = id
         return {**shown, "serving": id in self._serving}

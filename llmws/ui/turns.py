@@ -69,6 +69,7 @@ class Turns:
         """Show the branch that a message is on, from that message on at least."""
         await self._api.select(chat, message)
         self.tell("branched", view, id=chat)
+        self.chat_id = chat
         shown = await self._snapshot(chat)
         while shown["next_cursor"] and not any(item["id"] == message for item in shown["messages"]):
             page = await self._page_of(chat, shown["next_cursor"], _AT_ONCE)

@@ -131,6 +131,25 @@ def test_long_conversations_come_in_pages(browser: Browser, client: FakeClient) 
     assert len(browser.page.messages) == 120
 
 
+def test_of_two_conversations_that_are_opened_at_once_the_last_is_shown(
+    browser: Browser, client: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, fast = (browser.ask("say", text=key, key=key, model="echo")["value"]["chat"]["id"] for key in ("a", "b"))
+    read, held = client.api.messages, asyncio.Event()
+
+    async def messages(chat: str, **more: Any) -> Any:
+        if chat == slow:
+            await held.wait()
+        return await read(chat, **more)
+
+    monkeypatch.setattr(client.api, "messages", messages)
+    browser.post({"intent": "show", "view": VIEW, "request": 1, "values": {"id": slow}})
+    browser.ask("show", id=fast)
+    client.loop.call_soon(held.set)
+    browser.wait(lambda message: message["type"] == "reply" and message["request"] == 1)
+    assert browser.page.chat_id == fast  # type: ignore[attr-defined]
+
+
 def test_a_page_opens_with_a_conversation_or_says_that_there_is_none(browser: Browser, client: FakeClient) -> None:
     chat = browser.ask("say", text="hello", key="k", model="echo")["value"]["chat"]["id"]
     browser.ended()
