@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from typing import Any, Literal
 
 from ..messages import Message, Parameters, Part, StreamEvent, Tool
-from .base import CompletionRequest, changed, dropped, invalid
+from .base import CompletionRequest, changed, dropped, invalid, unsendable
 from .json_schema import closed
 
 WIRE = "anthropic_messages"
@@ -209,10 +209,7 @@ def _asked(message: Message) -> Iterator[dict[str, Any]]:
         elif part.type == "image" and part.data.get("url"):
             yield _cached(part, {"type": "image", "source": _source(str(part.data["url"]))})
         else:
-            raise invalid(
-                f"A part of the type {part.type!r} cannot be sent to this provider.",
-                "Send text, or images with an address.",
-            )
+            raise unsendable(part.type)
 
 
 def _cached(part: Part, block: dict[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,13 @@ def invalid(message: str, remedy: str) -> ProviderError:
     return ProviderError(message, remedy=remedy, code="provider_invalid")
 
 
+def unsendable(part_type: str) -> ProviderError:
+    """A request with a part that the wire has no form for."""
+    return invalid(
+        f"A part of the type {part_type!r} cannot be sent to this provider.", "Send text, or images with an address."
+    )
+
+
 def dropped(parameter: str, why: str) -> StreamEvent:
     """The warning that a wish was not passed on.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..messages import Message, Part, StreamEvent
-from .base import CompletionRequest, invalid
+from .base import CompletionRequest, invalid, unsendable
 from .openai_parameters import at_once, instruction, parameters
 from .openai_quirks import Quirks
 
@@ -103,6 +103,4 @@ def _content_part(type: str, text: str, data: Mapping[str, Any]) -> dict[str, An
         return {"type": "text", "text": text}
     if type == "image" and data.get("url"):
         return {"type": "image_url", "image_url": {"url": data["url"]}}
-    raise invalid(
-        f"A part of the type {type!r} cannot be sent to this provider.", "Send text, or images with an address."
-    )
+    raise unsendable(type)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..messages import Message, Parameters, Part, StreamEvent
-from .base import CompletionRequest, changed, dropped, invalid
+from .base import CompletionRequest, changed, dropped, invalid, unsendable
 from .json_schema import is_strict
 from .openai_quirks import matches
 
@@ -214,6 +214,4 @@ def _content_part(type: str, text: str, data: Mapping[str, Any]) -> dict[str, An
         return {"type": "input_text", "text": text}
     if type == "image" and data.get("url"):
         return {"type": "input_image", "image_url": data["url"], "detail": "auto"}
-    raise invalid(
-        f"A part of the type {type!r} cannot be sent to this provider.", "Send text, or images with an address."
-    )
+    raise unsendable(type)

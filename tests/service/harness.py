@@ -9,20 +9,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from fastapi import FastAPI
 from httpx_sse import EventSource
 
 from llmws import instance as instances
-from llmws.instance import Instance
+from llmws.instance import API_VERSION, Instance
 from llmws.messages import Message, StreamEvent, assemble
 from llmws.service.__main__ import Server, serve
+from llmws.service.app import create_app
+from llmws.service.identity import Identity
 from llmws.settings import HubService, Settings
+from llmws.store import Store
 
 LIMIT_S = 30.0
 
@@ -138,6 +142,26 @@ def running_service(settings: Settings, hub: HubService | None = None) -> Iterat
             running.close()
             server.leave()
             service.result(LIMIT_S)
+
+
+@contextmanager
+def app_for(settings: Settings, identity: Identity) -> Iterator[FastAPI]:
+    """The application by itself, in this process; whose a token is, `identity` says."""
+    settings.data.mkdir(exist_ok=True)
+    store = Store.open(settings.database_url)
+    instance = Instance("http://127.0.0.1:1", "t", "h", 1, "b", "0", API_VERSION, 0.0)
+    try:
+        yield create_app(settings, store, instance, lambda: None, identity)
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def asked(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, which runs meanwhile."""
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://hub") as http:
+        yield http
 
 
 class Process:

@@ -12,13 +12,12 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from llmws.instance import API_VERSION, Instance
 from llmws.service import edge
 from llmws.service.access import NEEDS, Open, Rule
-from llmws.service.app import create_app
 from llmws.service.identity import RUNNER, SCOPES, Person
 from llmws.settings import Settings
-from llmws.store import Store
+
+from .harness import app_for, asked
 
 PEOPLE = {
     "ada": Person("ada", frozenset({"chat"})),
@@ -42,18 +41,14 @@ class People:
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[FastAPI]:
-    settings.data.mkdir()
-    store = Store.open(settings.database_url)
-    instance = Instance("http://127.0.0.1:1", "t", "h", 1, "b", "0", API_VERSION, 0.0)
-    yield create_app(settings, store, instance, lambda: None, People())
-    store.close()
+    with app_for(settings, People()) as app:
+        yield app
 
 
 @pytest.fixture
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://hub") as bare:
-        yield bare
+    async with asked(app) as http:
+        yield http
 
 
 def by(name: str) -> dict[str, str]:

@@ -12,22 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from llmws.instance import API_VERSION, Instance
 from llmws.messages import Message, StreamEvent
 from llmws.providers.base import CompletionRequest
 from llmws.providers.echo import Echo
 from llmws.service import comparisons
-from llmws.service.app import create_app
 from llmws.service.identity import Person
 from llmws.service.metering import Call, Receipt, metered
 from llmws.settings import Settings
-from llmws.store import Store
 
 from .free_ledger import FreeLedger
-from .harness import Api, Process, Running, running_service, wait_for
+from .harness import Api, Process, Running, app_for, asked, running_service, wait_for
 from .model_server import ModelServer, model_server
 from .test_access import People, by
 from .test_edge import error
@@ -242,20 +238,15 @@ def test_what_cannot_be_is_refused(service: Running, body: dict[str, Any], said:
 
 
 async def test_nobody_sees_or_stops_another_s(settings: Settings) -> None:
-    settings.data.mkdir()
-    store = Store.open(settings.database_url)
-    instance = Instance("http://127.0.0.1:1", "t", "h", 1, "b", "0", API_VERSION, 0.0)
-    app = create_app(settings, store, instance, lambda: None, People())
     body = {"prompt": "Hi", "models": ["echo"]}
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://hub") as http:
-        hers = {**by("ada"), "Idempotency-Key": "same"}
-        made = (await http.post("/api/comparisons", json=body, headers=hers)).json()
-        his = {**by("eve"), "Idempotency-Key": "same"}
-        assert (await http.post("/api/comparisons", json=body, headers=his)).json()["id"] != made["id"]
-        path = f"/api/comparisons/{made['id']}"
-        assert (await http.get(path, headers=by("eve"))).status_code == 404
-        assert (await http.post(f"{path}/cancel", headers=by("eve"))).status_code == 404
-        assert len((await http.get("/api/comparisons", headers=by("eve"))).json()["items"]) == 1
-        assert (await http.post("/api/comparisons", json=body, headers=by("nobody"))).status_code == 403
-    store.close()
+    with app_for(settings, People()) as app:
+        async with asked(app) as http:
+            hers = {**by("ada"), "Idempotency-Key": "same"}
+            made = (await http.post("/api/comparisons", json=body, headers=hers)).json()
+            his = {**by("eve"), "Idempotency-Key": "same"}
+            assert (await http.post("/api/comparisons", json=body, headers=his)).json()["id"] != made["id"]
+            path = f"/api/comparisons/{made['id']}"
+            assert (await http.get(path, headers=by("eve"))).status_code == 404
+            assert (await http.post(f"{path}/cancel", headers=by("eve"))).status_code == 404
+            assert len((await http.get("/api/comparisons", headers=by("eve"))).json()["items"]) == 1
+            assert (await http.post("/api/comparisons", json=body, headers=by("nobody"))).status_code == 403

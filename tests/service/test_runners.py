@@ -9,15 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from llmws.instance import API_VERSION, Instance
-from llmws.service.app import create_app
 from llmws.service.identity import RUNNER, Person
 from llmws.settings import Settings
-from llmws.store import Store
 from llmws.training.orders import Order
 
+from .harness import app_for, asked
 from .workshop import BASE, Workshop
 
 PEOPLE = {
@@ -87,14 +84,9 @@ class Hub:
 @pytest.fixture
 async def hub(settings: Settings, tmp_path: Path) -> AsyncIterator[Hub]:
     workshop = Workshop.make(tmp_path, settings)
-    settings.data.mkdir()
-    store = Store.open(settings.database_url)
-    instance = Instance("http://127.0.0.1:1", "t", "h", 1, "b", "0", API_VERSION, 0.0)
-    app: FastAPI = create_app(workshop.settings, store, instance, lambda: None, People())
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://hub") as http:
-        yield Hub(http, workshop)
-    store.close()
+    with app_for(workshop.settings, People()) as app:
+        async with asked(app) as http:
+            yield Hub(http, workshop)
 
 
 async def test_nobody_finds_the_jobs_of_another(hub: Hub) -> None:

@@ -15,15 +15,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from llmws.instance import API_VERSION, Instance
-from llmws.service.app import create_app
 from llmws.service.identity import Person
 from llmws.settings import Settings
-from llmws.store import Store, usage
+from llmws.store import usage
 from llmws.store.usage import UsageRow
 
-from .harness import Running, running_service
+from .harness import Running, app_for, asked, running_service
 from .model_server import ModelServer, model_server
+from .test_access import by
 
 PRICE = {"currency": "CNY", "input": 500_000, "output": 1_000_000}
 
@@ -225,22 +224,14 @@ class People:
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[FastAPI]:
-    settings.data.mkdir()
-    store = Store.open(settings.database_url)
-    instance = Instance("http://127.0.0.1:1", "t", "h", 1, "b", "0", API_VERSION, 0.0)
-    yield create_app(settings, store, instance, lambda: None, People())
-    store.close()
+    with app_for(settings, People()) as app:
+        yield app
 
 
 @pytest.fixture
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://hub") as bare:
-        yield bare
-
-
-def by(name: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {name}"}
+    async with asked(app) as http:
+        yield http
 
 
 async def test_people_see_their_own_and_administrators_everyone_s(app: FastAPI, http: httpx.AsyncClient) -> None:

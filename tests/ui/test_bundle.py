@@ -30,6 +30,19 @@ def node() -> str:
     return found
 
 
+def bundled(folder: Path, entry: str) -> str:
+    """One script of `entry`, which names our sources' folder ``{src}``, and of all that it imports."""
+    (folder / "entry.js").write_text(entry.format(src=(UI / "src").as_posix()))
+    bundle = folder / "out.js"
+    build = f"""
+        import {{ build }} from "{(ROOT / "node_modules/esbuild/lib/main.js").as_uri()}";
+        await build({{ entryPoints: ["{folder / "entry.js"}"], outfile: "{bundle}", bundle: true, format: "iife",
+          nodePaths: ["{ROOT / "node_modules"}"] }});
+    """
+    subprocess.run([node(), "--input-type=module", "-e", build], check=True)
+    return bundle.read_text()
+
+
 def test_the_committed_bundle_is_what_the_sources_give() -> None:
     done = subprocess.run([node(), str(UI / "build.mjs"), "--check"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

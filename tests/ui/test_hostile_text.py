@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import re
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from . import hostile
-from .test_bundle import ROOT, UI, node
+from .test_bundle import UI, bundled
 
 ENTRY = """
 import {{ MarkdownView }} from "{src}/markdown-view.js";
@@ -125,16 +124,7 @@ BATCH = 250
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("hostile")
-    (folder / "entry.js").write_text(ENTRY.format(src=(UI / "src").as_posix()))
-    bundle = folder / "out.js"
-    build = f"""
-        import {{ build }} from "{(ROOT / "node_modules/esbuild/lib/main.js").as_uri()}";
-        await build({{ entryPoints: ["{folder / "entry.js"}"], outfile: "{bundle}", bundle: true, format: "iife",
-          nodePaths: ["{ROOT / "node_modules"}"] }});
-    """
-    subprocess.run([node(), "--input-type=module", "-e", build], check=True)
-    return bundle.read_text()
+    return bundled(tmp_path_factory.mktemp("hostile"), ENTRY)
 
 
 class Stage:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-import subprocess
 from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from .test_bundle import ROOT, UI, node
+from .test_bundle import UI, bundled
 
 ENTRY = """
 import {{ MarkdownView }} from "{src}/markdown-view.js";
@@ -48,16 +47,7 @@ window.typeset = typesetter;
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The renderer as a page has it, in a bundle of its own."""
-    folder = tmp_path_factory.mktemp("markdown")
-    (folder / "entry.js").write_text(ENTRY.format(src=(UI / "src").as_posix()))
-    bundle = folder / "out.js"
-    build = f"""
-        import {{ build }} from "{(ROOT / "node_modules/esbuild/lib/main.js").as_uri()}";
-        await build({{ entryPoints: ["{folder / "entry.js"}"], outfile: "{bundle}", bundle: true, format: "iife",
-          nodePaths: ["{ROOT / "node_modules"}"] }});
-    """
-    subprocess.run([node(), "--input-type=module", "-e", build], check=True)
-    return bundle.read_text()
+    return bundled(tmp_path_factory.mktemp("markdown"), ENTRY)
 
 
 @pytest.fixture(scope="module")
