@@ -246,7 +246,7 @@ def _wait_until_ready(hub: BenchHub, *names: str) -> None:
         time.sleep(0.3)
         return time.monotonic() - since > SETTLED_S and all(map(hub.kernels_wait, on_dashboards))
 
-    wait_for(is_ready)
+    wait_for(is_ready, limit_s=300)
 
 
 def starts(people: dict[str, Person]) -> list[Row]:
