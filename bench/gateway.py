@@ -22,7 +22,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -38,6 +37,7 @@ import uvloop
 from _load import Rate, Streams, Target, saturate, stream
 from _plot import Panel, draw
 from _report import Row, arguments, finish, median, percentile, spread
+from _workspace import free_port
 
 from llmws import instance as instances
 
@@ -298,8 +298,7 @@ def litellm(folder: Path, upstream: str) -> Iterator[Served]:
     )
     config = folder / "litellm.yaml"
     config.write_text(f"model_list:\n{models}general_settings:\n  master_key: sk-bench\n")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = (str(home / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port))
     # Its list of prices would be fetched from GitHub, and its use reported.
     environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False", "LITELLM_LOG": "ERROR"}

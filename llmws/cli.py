@@ -185,13 +185,13 @@ def _keys(arguments: argparse.Namespace) -> int:
 async def _ask_for_keys(settings: Settings, what: str) -> dict[str, Any]:
     """Through the service where one runs, else on what it left."""
     from .client.api import Api
-    from .client.finding import finder
+    from .client.finding import finder_for
     from .service.master_keys import without_service
 
     if not settings.url and not is_held(settings.data):
         return await without_service(settings, what)
-    found = finder(settings)
-    api = Api(found, await found.address(start="never"))
+    finder = finder_for(settings)
+    api = Api(finder, await finder.address(start="never"))
     try:
         return await (api.rotate_master_keys() if what == "rotate" else api.master_keys())
     finally:

@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from llmws import http
 from llmws.addresses import AddressPolicy
 from llmws.outbound import new_client
+from tests.ports import free_port
 
 LIMIT_S = 10.0
 LAPTOP = AddressPolicy()
@@ -118,12 +119,6 @@ async def kind(url: str, policy: AddressPolicy = LAPTOP, **options: Any) -> str:
         except http.HTTPError as error:
             return http.failure(error)
     return ""
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 # Failures, by name

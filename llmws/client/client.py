@@ -22,7 +22,7 @@ from .bridge import Bridge, bridge
 from .chats import Chats
 from .choices import Choices, chosen
 from .comparisons import compare
-from .finding import Address, Finder, Given, Local
+from .finding import Address, Finder, Given, finder_for
 from .inputs import Attachment, attached, converse
 from .jobs import Job, Jobs
 from .listings import table
@@ -65,7 +65,7 @@ def connect(url: str | None = None, token: str | None = None) -> Client:
     if token is None:
         token = settings.token
     address = url or settings.url
-    finder: Finder = Given(address, token) if address else Local(settings)
+    finder = finder_for(replace(settings, url=address, token=token))
     key = (address, token) if address else settings
     with _CONNECTING:
         if isinstance(finder, Given):

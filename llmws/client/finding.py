@@ -111,7 +111,7 @@ class Local:
         return Address(found.url, found.token)
 
 
-def finder(settings: Settings) -> Finder:
+def finder_for(settings: Settings) -> Finder:
     """Finds the service that `settings` name, or else that of the data folder."""
     return Given(settings.url, settings.token) if settings.url else Local(settings)
 

@@ -336,7 +336,7 @@ class Jobs:
 
 
 def _write(name: str, states: Iterator[dict[str, Any]], out: TextIO) -> None:
-    """One line that is written over as the job goes on; in a file one for each state and for the end."""
+    """One line that is written over as the job goes on, not with each of its steps; in a file one for each state."""
     live, shown, shown_at, now = overwrites(out), "", 0.0, {}
     told: tuple[str, str] | None = None
     try:

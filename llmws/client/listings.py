@@ -14,9 +14,9 @@ _PAGE = 100
 Route = Callable[[int, str | None], Awaitable[dict[str, Any]]]
 
 
-async def listed(route: Route, limit: int | None = None) -> list[dict[str, Any]]:
-    """The items of all pages, in their order; of `limit` so many."""
-    return [item async for page in _pages(route, limit) for item in page]
+async def listed(route: Route, limit: int | None = None, at_once: int = _PAGE) -> list[dict[str, Any]]:
+    """The items of all pages, in their order; of `limit` so many, `at_once` a page."""
+    return [item async for page in _pages(route, limit, at_once) for item in page]
 
 
 async def conversation(route: Route) -> list[dict[str, Any]]:
@@ -40,10 +40,10 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], times: Iter
     return frame
 
 
-async def _pages(route: Route, limit: int | None = None) -> AsyncIterator[list[dict[str, Any]]]:
+async def _pages(route: Route, limit: int | None = None, at_once: int = _PAGE) -> AsyncIterator[list[dict[str, Any]]]:
     cursor, found = None, 0
     while limit is None or found < limit:
-        told = await route(_PAGE if limit is None else min(_PAGE, limit - found), cursor)
+        told = await route(at_once if limit is None else min(at_once, limit - found), cursor)
         yield told["items"]
         found, cursor = found + len(told["items"]), told["next_cursor"]
         if not cursor:

@@ -7,7 +7,7 @@ from typing import Any
 from ..instance import is_held
 from ..settings import Settings
 from .api import Api
-from .finding import Stopped, finder
+from .finding import Stopped, finder_for
 
 
 async def look(settings: Settings) -> dict[str, Any]:
@@ -16,12 +16,12 @@ async def look(settings: Settings) -> dict[str, Any]:
     Raises:
         Error: it runs and cannot be asked.
     """
-    found = finder(settings)
+    finder = finder_for(settings)
     try:
-        address = await found.address(start="never")
+        address = await finder.address(start="never")
     except Stopped:
         return {"state": "starting" if is_held(settings.data) else "stopped", "data": str(settings.data)}
-    api = Api(found, address)
+    api = Api(finder, address)
     try:
         return {"state": "running", **await api.status()}
     finally:

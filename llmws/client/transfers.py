@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .client import Client
 
 REPORT = ["place", "title", "outcome", "messages", "reason", "chat_id"]
-_PIECE = 4 << 20
+_PIECE, _RECORDS = 4 << 20, 500
 # How long to wait before looking again: a small file is there at once, a large one takes its time.
 _SOONEST_S, _LATEST_S = 0.05, 1.0
 
@@ -67,7 +67,7 @@ def import_(client: Client, path: str | Path, show: bool) -> pandas.DataFrame:
     sending = _Sending(client.api, path, size)
     follow(client.loop, sending.progress(), _line, show)
     told = sending.ended
-    records = client.run(listed(partial(client.api.import_records, told["id"])))
+    records = client.run(listed(partial(client.api.import_records, told["id"]), at_once=_RECORDS))
     if told["error"] and not records:
         raise InvalidRequest(f"{path.name} could not be imported: {told['error']}")
     if told["error"]:

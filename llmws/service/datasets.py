@@ -31,7 +31,8 @@ _PREVIEW, _LONGEST, _DEEPEST = 3, 500, 20
 class Datasets:
     """The folders of datasets; of one name the person's own counts.
 
-    A `dataset_info.json` that cannot be read is listed in place of what it would name, and hides no sample.
+    A `dataset_info.json` that cannot be read is listed in place of what it would name. It hides no sample, but that one
+    which it may name, too: nobody is to be trained on other rows than were meant.
     """
 
     settings: Settings
@@ -46,6 +47,8 @@ class Datasets:
             told, problem = _entries(folder)
             if name in told:
                 return folder
+            if problem is not None and _may_name(folder, name):
+                raise problem
             known += told
             unread = unread or problem
         raise unread or DatasetError(
@@ -99,6 +102,15 @@ def _entries(folder: Path) -> tuple[Mapping[str, Any], DatasetError | None]:
         return entries(folder), None
     except DatasetError as problem:
         return {}, problem
+
+
+def _may_name(folder: Path, name: str) -> bool:
+    """Whether a `dataset_info.json` that cannot be read may have an entry of that name."""
+    try:
+        content = (folder / INFO).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    return f'"{name}"' in content
 
 
 def _unreadable(folder: Path, name: str, problem: DatasetError) -> dict[str, Any]:

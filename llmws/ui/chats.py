@@ -193,7 +193,9 @@ class Chat(AsCode, Inputs, Library, Tools, Turns, Sharing, Transfer, Typesetting
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
-            self.chat_id = None
+            # Another may have been opened meanwhile.
+            if self.chat_id == id:
+                self.chat_id = None
             return None
 
     async def _snapshot(self, id: str) -> dict[str, Any]:

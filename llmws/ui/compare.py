@@ -134,7 +134,9 @@ class Compare(Typesetting, Page):
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
-            self.comparison_id = None
+            # Another may have been opened meanwhile.
+            if self.comparison_id == id:
+                self.comparison_id = None
             return None
 
     async def _snapshot(self, id: str) -> dict[str, Any]:

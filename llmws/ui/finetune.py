@@ -169,7 +169,9 @@ class FineTune(Page):
         try:
             return await self._snapshot(id) if id is not None else None
         except (NotFound, InvalidRequest):
-            self.job_id = None
+            # Another may have been opened meanwhile.
+            if self.job_id == id:
+                self.job_id = None
             return None
 
     async def _snapshot(self, id: str) -> dict[str, Any]:

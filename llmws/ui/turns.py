@@ -67,9 +67,10 @@ class Turns:
     @intent
     async def select(self, view: str, *, chat: str, message: str) -> dict[str, Any]:
         """Show the branch that a message is on, from that message on at least."""
+        # Before it is asked for: of two conversations that are shown at once the last counts, whichever is read first.
+        self.chat_id = chat
         await self._api.select(chat, message)
         self.tell("branched", view, id=chat)
-        self.chat_id = chat
         shown = await self._snapshot(chat)
         while shown["next_cursor"] and not any(item["id"] == message for item in shown["messages"]):
             page = await self._page_of(chat, shown["next_cursor"], _AT_ONCE)

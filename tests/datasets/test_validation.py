@@ -18,19 +18,13 @@ GOOD = {
     "openai": {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]},
 }
 
-OPENAI_TAGS = {
-    "role_tag": "role",
-    "content_tag": "content",
-    "user_tag": "user",
-    "assistant_tag": "assistant",
-    "observation_tag": "tool",
-    "function_tag": "function",
-    "system_tag": "system",
-}
+# What the docs tell to write beside OpenAI's messages.
+JOBS = Path(__file__).parents[2] / "docs" / "jobs.md"
+DOCUMENTED = json.loads(JOBS.read_text(encoding="utf-8").split("```json")[1].partition("```")[0])["talks"]
 ENTRIES = {
     "alpaca": Entry("mine", "mine.jsonl"),
     "sharegpt": Entry("mine", "mine.jsonl", "sharegpt", columns={"messages": "conversations"}),
-    "openai": Entry("mine", "mine.jsonl", "openai", columns={"messages": "messages"}, tags=OPENAI_TAGS),
+    "openai": Entry.from_info("mine", {**DOCUMENTED, "file_name": "mine.jsonl"}),
 }
 
 

@@ -16,6 +16,7 @@ from llmws.http import new_client
 from llmws.messages import Message, Part, StreamEvent, Tool, assemble
 from llmws.providers.base import CompletionRequest, ModelInfo
 from llmws.providers.openai_chat import OpenAIChat, Quirks
+from tests.ports import free_port
 
 from .conftest import DONE, LIMIT_S, Upstream, ask, chunk
 
@@ -507,9 +508,7 @@ async def test_a_flood_without_an_event_is_cut_off(make: Make, upstream: Upstrea
 
 
 async def test_nothing_listens(make: Make) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     provider = make(base_url=f"http://someone:hunter22@127.0.0.1:{port}/v1")
     for asked in (read(provider), provider.models()):
         with pytest.raises(ProviderError) as caught:

@@ -123,6 +123,10 @@ def test_an_index_that_is_no_json_hides_no_sample(service: Running, workshop: Wo
     assert service.post("/api/jobs", {"base": BASE, "dataset": "seafarer"})["dataset"] == "seafarer"
     refused = error(service.http.post("/api/jobs", json={"base": BASE, "dataset": "mine"}), 422)
     assert refused["message"] == problem["message"]
+    # It may be what is meant: nobody is to train on the sample's rows in its place.
+    info.write_text('{"seafarer": {"file_name": "mine.jsonl"}')
+    refused = error(service.http.post("/api/jobs", json={"base": BASE, "dataset": "seafarer"}), 422)
+    assert refused["message"].startswith("dataset_info.json, line 1: this is not JSON")
 
 
 def test_a_job_runs_to_its_end_and_tells_everything_once(service: Running, script: Script) -> None:

@@ -150,6 +150,30 @@ def test_of_two_conversations_that_are_opened_at_once_the_last_is_shown(
     assert browser.page.chat_id == fast  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("intent", "route"), [("select", "select"), ("start", "chat")])
+def test_what_was_left_before_it_came_takes_nothing_back(
+    browser: Browser, client: FakeClient, monkeypatch: pytest.MonkeyPatch, intent: str, route: str
+) -> None:
+    chat = browser.ask("say", text="hello", key="k", model="echo")["value"]["chat"]["id"]
+    browser.ask("show", id=None)
+    left, read, held = "0" * 32, client.api.chat, asyncio.Event()
+
+    async def late(id: str, *_: Any) -> Any:
+        if id != left:
+            return await read(id)
+        await held.wait()
+        if route == "chat":
+            raise NotFound("It was deleted.")
+
+    monkeypatch.setattr(client.api, route, late, raising=False)
+    values = {"chat": left, **({"message": "m"} if intent == "select" else {})}
+    browser.post({"intent": intent, "view": VIEW, "request": 1, "values": values})
+    browser.ask("show", id=chat)
+    client.loop.call_soon(held.set)
+    browser.wait(lambda message: message["type"] == "reply" and message["request"] == 1)
+    assert browser.page.chat_id == chat  # type: ignore[attr-defined]
+
+
 def test_a_page_opens_with_a_conversation_or_says_that_there_is_none(browser: Browser, client: FakeClient) -> None:
     chat = browser.ask("say", text="hello", key="k", model="echo")["value"]["chat"]["id"]
     browser.ended()

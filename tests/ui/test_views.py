@@ -55,26 +55,15 @@ window.openView = async (source, answers) => {
 """
 
 
-@pytest.fixture(scope="module")
-def mistakes() -> list[str]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def browsing(chromium: Browser, mistakes: list[str]) -> Iterator[Page]:
-    page = chromium.new_page(locale="en-US", reduced_motion="reduce")
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    mistakes: list[str] = []
+    page = chromium.new_page(locale="en-US", reduced_motion="reduce", viewport=WIDE)
     page.route("**", lambda route: route.fulfill(body="<!doctype html><body>", content_type="text/html"))
     page.on("pageerror", lambda mistake: mistakes.append(str(mistake)))
+    page.goto(PAGE)
     yield page
     page.close()
-
-
-@pytest.fixture
-def page(browsing: Page, mistakes: list[str]) -> Iterator[Page]:
-    browsing.set_viewport_size(WIDE)
-    browsing.goto(PAGE)
-    browsing.evaluate("sessionStorage.clear()")
-    yield browsing
     assert mistakes == []
 
 

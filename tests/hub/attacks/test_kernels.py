@@ -131,7 +131,7 @@ def test_no_server_or_kernel_has_a_way_to_more_rights(scene: Scene, attempts: At
                 limits = Path(f"/proc/{process.pid}/limits").read_text()
                 handles = [entry.readlink() for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
                 environment = " ".join(process.environ().values())
-            except (OSError, psutil.Error):
+            except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
                 continue  # it has ended meanwhile
             status = {line.partition(":")[0]: line.partition(":")[2].split() for line in lines}
             attempts.add(f"{whose} {process.pid} may gain rights", status["NoNewPrivs"] != ["1"])
