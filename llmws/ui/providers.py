@@ -80,9 +80,9 @@ class Providers(Page):
     @intent
     async def show(self, view: str, *, id: str | None) -> dict[str, Any]:
         """A provider with its models and with whom it is shared; None: the list of providers."""
-        shown = await self._shown(id) if id is not None else None
+        # Before it is read: of two that are shown at once the last counts, whichever comes first.
         self.provider_id = id
-        return {"shown": shown}
+        return {"shown": await self._shown(id) if id is not None else None}
 
     @intent
     async def test(
@@ -273,7 +273,9 @@ class Providers(Page):
         try:
             return await self._shown(id)
         except (NotFound, InvalidRequest):
-            self.provider_id = None
+            # Another may have been shown meanwhile.
+            if self.provider_id == id:
+                self.provider_id = None
             return None
 
     async def _shown(self, id: str) -> dict[str, Any]:

@@ -274,29 +274,187 @@ def test_tags_are_put_to_what_a_conversation_has_by_now_also_where_it_left_the_l
     assert told == {"listed": None, "tags": ["sea"]}
 
 
+# A page of providers that shows one with three models, as a service would answer that keeps what is offered.
+OFFERS = """
+const { Providers } = await import("./providers.js");
+const page = new Providers(model);
+const provider = { id: "p", name: "p", only: [] };
+const models = ["a", "b", "c"].map((name) => ({ id: `p/${name}`, offered: true }));
+const now = { providers: [provider], spend: [], limits: [] };
+reply(sent[0], { me: { actions: ["configure"] }, vendors: [], ...now, shown: { provider, models } });
+const offers = () => asked("offer").map(({ values }) => values.only);
+const keep = () => {
+  const { only } = asked("offer").at(-1).values;
+  const told = models.map((one) => ({ ...one, offered: !only.length || only.includes(one.id.slice(2)) }));
+  reply(asked("offer").at(-1), { provider: { ...provider, only }, models: told });
+  return settled();
+};
+const hide = async (at) => {
+  page.offer(provider, models[at], false);
+  await settled();
+  await keep();
+  await settled();
+  return page.toasts.value.at(-1);
+};
+"""
+
+
 def test_two_models_that_are_hidden_at_once_are_both_hidden() -> None:
     told = played(
         BROWSER,
+        OFFERS,
         """
-        const { Providers } = await import("./providers.js");
-        const page = new Providers(model);
-        const provider = { id: "p", only: [] };
-        const models = ["a", "b", "c"].map((name) => ({ id: `p/${name}`, offered: true }));
-        const now = { providers: [provider], spend: [], limits: [] };
-        reply(sent[0], { me: { actions: ["configure"] }, vendors: [], ...now, shown: { provider, models } });
         page.offer(provider, models[0], false);
-        const both = page.offer(provider, models[1], false);
+        page.offer(provider, models[1], false);
         await settled();
-        const only = ["b", "c"];
-        const left = models.map((one) => ({ ...one, offered: one.id !== "p/a" }));
-        reply(sent.at(-1), { provider: { ...provider, only }, models: left });
-        await settled();
-        reply(sent.at(-1), { provider, models });
-        await both;
-        tell(asked("offer").map(({ values }) => values.only));
+        await keep();
+        await keep();
+        tell(offers());
         """,
     )
     assert told == [["b", "c"], ["c"]]
+
+
+def test_a_model_that_is_taken_back_leaves_the_others_hidden() -> None:
+    told = played(
+        BROWSER,
+        OFFERS,
+        """
+        const undone = async (toast) => {
+          toast.act();
+          await settled();
+          await keep();
+          return offers().at(-1);
+        };
+        const [first, second] = [await hide(0), await hide(1)];
+        const oldestFirst = [await undone(first), await undone(second)];
+        const [third, fourth] = [await hide(0), await hide(1)];
+        const newestFirst = [await undone(fourth), await undone(third)];
+        const [fifth] = [await hide(0), await hide(1)];
+        page.leave();
+        tell({ oldestFirst, newestFirst, elsewhere: await undone(fifth) });
+        """,
+    )
+    assert told == {"oldestFirst": [["a", "c"], []], "newestFirst": [["b", "c"], []], "elsewhere": ["c", "a"]}
+
+
+def test_a_mistake_in_one_change_of_a_provider_holds_up_no_other() -> None:
+    told = played(
+        BROWSER,
+        OFFERS,
+        """
+        page.attempt = () => Promise.reject(new Error("A mistake."));
+        const failed = [page.change(provider, { enabled: false }), page.sync(provider)];
+        await Promise.allSettled(failed);
+        delete page.attempt;
+        page.change(provider, { enabled: true });
+        await settled();
+        tell({ changes: asked("change").length, busy: [...page.busy.value] });
+        """,
+    )
+    assert told == {"changes": 1, "busy": []}
+
+
+def test_python_knows_which_provider_is_shown_also_where_another_was_added_meanwhile() -> None:
+    told = played(
+        BROWSER,
+        OFFERS,
+        """
+        page.added({ shown: { provider: { id: "q", name: "q" }, models: [] }, warnings: [] }, false);
+        tell([page.openId.value, asked("show").at(-1)?.values.id ?? null]);
+        """,
+    )
+    assert told == ["p", "p"]
+
+
+# A fine-tune page with one run, which is not shown: the form is.
+RUNS = """
+const { FineTunes } = await import("./finetunes.js");
+const job = { id: "1", created_at: 1, ended_at: 1, name: "first", intent: "run", resumable: true };
+const jobs = { items: [job], next_cursor: null };
+const form = { datasets: [{ name: "d" }], bases: [{ id: "b" }], fields: [], presets: [{ name: "quick", recipe: {} }] };
+const run = { job: { ...job, id: "2" }, figures: {}, history: [], points: [], log: "", serving: false };
+const open = () => {
+  const page = new FineTunes(model);
+  reply(sent.at(-1), { form, jobs, environment: null, run: null });
+  return page;
+};
+const page = open();
+const seen = () => page.jobs.value.find(({ id }) => id === "1");
+"""
+
+
+def test_a_run_that_cannot_begin_is_told_to_who_went_elsewhere() -> None:
+    told = played(
+        BROWSER,
+        RUNS,
+        """
+        const begin = async (meanwhile) => {
+          page.begin();
+          meanwhile();
+          refuse(asked("begin").at(-1), { code: "dataset", message: "It is empty." });
+          await settled();
+          return [page.refusal("dataset"), page.toasts.value.map(({ text }) => text)];
+        };
+        tell([await begin(() => {}), await begin(() => page.show("1"))]);
+        """,
+    )
+    assert told[0] == ["It is empty.", []]
+    assert told[1][1] == ["It is empty."]
+
+
+def test_a_run_that_is_about_to_stop_or_go_on_is_shown_so_until_that_is_known() -> None:
+    told = played(
+        BROWSER,
+        RUNS,
+        """
+        const pulsed = () => {
+          page.pulse();
+          reply(asked("pulse").at(-1), { environment: null, jobs });
+          const { intent, resumable } = seen();
+          return [intent, resumable];
+        };
+        const all = {};
+        for (const name of ["stop", "resume"]) {
+          page[name](job);
+          const during = pulsed();
+          refuse(asked(name).at(-1), { code: "conflict", message: "It cannot." });
+          await settled();
+          all[name] = [during, [seen().intent, seen().resumable]];
+        }
+        page.stop(job);
+        hear({ type: "job", number: ++number, job: { ...job, name: "told since" } });
+        refuse(asked("stop").at(-1), { code: "conflict", message: "It cannot." });
+        await settled();
+        tell({ ...all, since: seen().name });
+        """,
+    )
+    assert told == {
+        "stop": [["stop", True], ["run", True]],
+        "resume": [["run", False], ["run", True]],
+        "since": "told since",
+    }
+
+
+def test_a_recipe_that_was_begun_is_not_offered_again_to_the_view_that_comes_next() -> None:
+    told = played(
+        BROWSER,
+        RUNS,
+        """
+        const left = (page) => {
+          page.close();
+          return open().draft.value.values.max_steps ?? null;
+        };
+        page.set("max_steps", 12);
+        const before = left(page);
+        const next = open();
+        next.set("max_steps", 12);
+        next.begin();
+        reply(asked("begin").at(-1), { run });
+        tell({ before, after: left(next) });
+        """,
+    )
+    assert told == {"before": 12, "after": None}
 
 
 def test_a_change_of_a_conversation_that_was_deleted_holds_up_no_question() -> None:

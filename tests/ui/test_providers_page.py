@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -103,6 +104,25 @@ def test_a_key_reaches_the_service_and_nothing_else(
     assert PLANTED not in caplog.text
     kept = {name: value for name, value in vars(page).items() if isinstance(value, str | dict | set | list)}
     assert PLANTED not in repr(kept)
+
+
+def test_who_left_a_provider_while_it_was_being_read_has_left_it(
+    browser: Browser, api: FakeProvidersApi, client: FakeProvidersClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(browser)
+    held = asyncio.Event()
+    read = api.provider_models
+
+    async def slowly(id: str) -> list[dict[str, Any]]:
+        await held.wait()
+        return await read(id)
+
+    monkeypatch.setattr(api, "provider_models", slowly)
+    browser.post({"intent": "show", "view": VIEW, "request": 1, "values": {"id": "deepseek"}})
+    browser.ask("show", id=None)
+    client.loop.call_soon(held.set)
+    browser.wait(lambda message: message["type"] == "reply" and message["request"] == 1)
+    assert browser.page.provider_id is None  # type: ignore[attr-defined]
 
 
 def test_a_deleted_provider_can_be_had_back_with_its_keys(browser: Browser, api: FakeProvidersApi) -> None:

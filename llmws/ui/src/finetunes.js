@@ -54,7 +54,7 @@ export class FineTunes extends Attached {
 
   #memory;
   #key = randomId();
-  /** The draft that nobody has changed yet. */
+  /** The draft that nobody has changed since it was offered, or since a run of it began. */
   #offered = this.draft.value;
   #leaveDraft;
   #told = new Told();
@@ -285,13 +285,15 @@ export class FineTunes extends Attached {
   // Doing
 
   async begin() {
-    const { dataset, base } = this.draft.value;
+    const { value: draft } = this.draft;
+    const { dataset, base } = draft;
     const { recipe, problems } = this.recipe.value;
     if (Object.keys(problems).length || this.beginning.value) return;
     this.beginning.value = true;
     const place = this.place.value;
     const begun = ({ run }) => {
       this.comm.follow();
+      this.#offered = draft;
       this.#know(run.job);
       // Who went to another run meanwhile stays there; for Python it is the one that began.
       if (place !== this.place.value) return this.again();
@@ -306,20 +308,29 @@ export class FineTunes extends Attached {
       if (!this.noticeAway(error)) {
         this.#key = randomId();
         const field = error.details?.field ?? (error.code === "dataset" ? "dataset" : "");
-        this.refusals.value = { [field]: error };
+        if (place === this.place.value) this.refusals.value = { [field]: error };
+        else this.fail(error);
       }
     }
     this.beginning.value = false;
   }
 
   stop(job) {
-    this.#know({ ...job, intent: "stop" });
-    this.attempt("stop", { id: job.id }, (changed) => this.#know(changed));
+    return this.#change(job, "stop", { intent: "stop" });
   }
 
-  async resume(job) {
-    this.#know({ ...job, resumable: false });
-    if (!(await this.attempt("resume", { id: job.id }, (changed) => this.#know(changed)))) this.#know(job);
+  resume(job) {
+    return this.#change(job, "resume", { resumable: false });
+  }
+
+  /** Ask for a change of a run, and show at once what it is about to be. */
+  async #change(job, intent, values) {
+    const changed = { ...job, ...values };
+    this.#know(changed);
+    this.#told.expect(job.id, changed);
+    const done = await this.attempt(intent, { id: job.id }, (told) => this.#know(told));
+    // What was told since stands.
+    if (!done && this.jobs.value.includes(changed)) this.#know(job);
   }
 
   serve(job) {

@@ -240,11 +240,13 @@ export class Providers extends Attached {
   /** Ask Python and show that it is being waited for; see `attempt`. */
   async wait(name, intent, values, apply) {
     this.#mark(name, true);
-    // It goes by what was changed before.
-    await this.#changed;
-    const done = await this.attempt(intent, values, apply);
-    this.#mark(name, false);
-    return done;
+    try {
+      // It goes by what was changed before.
+      await this.#changed;
+      return await this.attempt(intent, values, apply);
+    } finally {
+      this.#mark(name, false);
+    }
   }
 
   #mark(name, waits) {
@@ -261,6 +263,8 @@ export class Providers extends Attached {
       this.adding.value = null;
       this.#take(shown);
     });
+    // For Python it is the one that was added.
+    if (!stays) this.attempt("show", { id: this.openId.value });
     if (warnings.length) this.toast({ text: t("added", { name: shown.provider.name }), remedy: warnings.join(" ") });
   }
 
@@ -272,7 +276,8 @@ export class Providers extends Attached {
   /** Change something of a provider once what was changed before is kept, or refused: the last change is to stand. */
   #inTurn(change) {
     const done = this.#changed.then(change);
-    this.#changed = done;
+    // A mistake in one holds up no other.
+    this.#changed = done.catch(() => {});
     return done;
   }
 
@@ -333,10 +338,20 @@ export class Providers extends Attached {
   /** Offer a model, or no longer. It shows at once, so that what is hidden next goes by it. */
   async offer(provider, model, offered) {
     this.models.value = this.models.value.map((one) => (one.id === model.id ? { ...one, offered } : one));
-    const before = await this.#offerOnly(provider, this.#offeredOf(provider));
+    const only = this.#offeredOf(provider);
+    const before = await this.#offerOnly(provider, () => only);
     if (!before || offered) return;
-    const act = () => this.#offerOnly(provider, before);
+    const act = () => this.#offerAgain(provider, model, { only, before });
     this.toast({ text: t("hidden", { name: ownName(provider, model) }), action: t("undo"), act });
+  }
+
+  /** Take back what changed the patterns of `before` to those of `only`; what was hidden since stays hidden. */
+  #offerAgain(provider, model, { only, before }) {
+    const isLast = (now) => String(now) === String(only);
+    if (this.openId.value === provider.id && this.models.value && !isLast(this.#offeredOf(provider)))
+      return this.offer(provider, model, true);
+    const withIt = (now) => (now.length ? [...now, literally(ownName(provider, model))] : now);
+    return this.#offerOnly(provider, (now) => (isLast(now) ? before : withIt(now)));
   }
 
   /** The patterns of those that are offered become the models' own names. */
@@ -346,12 +361,13 @@ export class Providers extends Attached {
     return offered.length === models.length ? [] : offered.map((one) => literally(ownName(provider, one)));
   }
 
-  /** Which patterns were offered before; null where it could not be done. */
-  #offerOnly(provider, only) {
+  /** Offer by the patterns that `wanted` makes of those before, which are returned; null where it could not be done. */
+  #offerOnly(provider, wanted) {
     const offer = ++this.#offers;
     return this.#inTurn(async () => {
       const before = this.providers.value.find((one) => one.id === provider.id)?.only ?? [];
-      const done = await this.attempt("offer", { id: provider.id, only }, ({ provider: told, models }) => {
+      const values = { id: provider.id, only: wanted(before) };
+      const done = await this.attempt("offer", values, ({ provider: told, models }) => {
         this.know(told);
         // What was pressed since is not in it.
         if (offer === this.#offers) this.#takeModels(provider, models);
