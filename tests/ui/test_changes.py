@@ -99,3 +99,17 @@ def test_what_is_set_before_a_first_question_has_its_conversation_is_set_there()
     )
     settings = {"parameters": {}, "system": "Be brief."}
     assert told == {"intent": "change", "values": {"id": "n", **settings, "model": "m"}, "shown": settings}
+
+
+def test_one_that_goes_wrong_in_the_page_holds_up_no_question() -> None:
+    told = played(
+        CHAT,
+        SETTINGS,
+        """
+        const wrong = page.changes.after(() => Promise.reject(new TypeError("It is null.")));
+        page.send("Hi");
+        await now();
+        tell({ told: await wrong.catch((error) => error.message), then: intents() });
+        """,
+    )
+    assert told == {"told": "It is null.", "then": ["say"]}

@@ -374,3 +374,63 @@ def test_a_file_that_is_chosen_at_once_is_not_put_aside_for_an_earlier_import() 
         """,
     )
     assert told == "mine"
+
+
+def test_a_page_with_an_assistant_keeps_what_was_set_or_begun_while_it_was_loading() -> None:
+    poet = 'const assistant = { id: "poet", name: "Poet", system: "Rhyme.", parameters: { max_tokens: 3 } };'
+    told = [
+        played(
+            BROWSER,
+            LOADING,
+            poet,
+            first,
+            """
+            page.change({ parameters: { temperature: 1 }, system: "Be brief." });
+            begin({ assistant, chat: remembered });
+            const { assistant_id: id, system, parameters } = page.settings.value;
+            tell({ open: page.open.value, id, system, parameters });
+            """,
+        )
+        for first in (
+            "const remembered = null;",
+            'const remembered = shown("c"); page.startNew();',
+        )
+    ]
+    settings = {"system": "Be brief.", "parameters": {"max_tokens": 3, "temperature": 1}}
+    assert told == [{"open": None, "id": "poet", **settings}] * 2
+
+
+def test_a_rename_that_is_told_while_the_page_is_loading_stands() -> None:
+    told = played(
+        BROWSER,
+        LOADING,
+        """
+        page.comm.follow();
+        hear({ type: "chat", number: ++number, chat: { ...chat, id: "d", title: "Moons" } });
+        begin();
+        tell(page.library.find("d").title);
+        """,
+    )
+    assert told == "Moons"
+
+
+def test_a_copy_stays_one_also_where_the_conversation_is_read_again_meanwhile() -> None:
+    told = played(
+        BROWSER,
+        LOADING,
+        """
+        begin({ chat: null });
+        reply(asked("others")[0], { me: {}, shared: { items: [{ ...chat, id: "s" }] }, assistants: [] });
+        page.sharing.read("s");
+        const told = (at) => ({ ...chat, id: "s", updated_at: at });
+        const read = (at) => reply(asked("read_shared").at(-1), { chat: told(at), messages: [] });
+        read(1);
+        page.sharing.copy();
+        page.sharing.refresh({ me: {}, shared: { items: [told(2)] } }, performance.now());
+        read(2);
+        page.sharing.copy();
+        const keys = new Set(asked("copy_shared").map(({ values }) => values.key));
+        tell({ read: asked("read_shared").length, keys: keys.size });
+        """,
+    )
+    assert told == {"read": 2, "keys": 1}

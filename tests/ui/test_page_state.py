@@ -48,6 +48,18 @@ def test_each_model_that_a_page_opens_a_chat_with_has_its_own() -> None:
     assert told == [None, None, "c"]
 
 
+def test_each_assistant_that_a_page_opens_a_chat_with_has_its_own_draft() -> None:
+    told = played(
+        BROWSER,
+        """
+        const { Conversations } = await import("./conversations.js");
+        const open = (told) => new Conversations({ ...model, get: (name) => told[name] ?? "" }).name;
+        tell([{ model: "a" }, { model: "a", assistant: "b" }, { model: "b" }, { assistant: "b" }, {}].map(open));
+        """,
+    )
+    assert len(set(told)) == 5
+
+
 @pytest.mark.parametrize(
     ("error", "may_go"),
     [
@@ -97,6 +109,22 @@ def test_who_reads_far_above_stays_there_when_something_is_said_elsewhere() -> N
     assert told["more"] == ["abcde", "a"]
     # Another branch, or so much that what comes between is not known.
     assert told["other"] == ["xy", "x"]
+
+
+def test_what_could_not_be_sent_stands_once_also_above_what_was() -> None:
+    told = played(
+        CHAT,
+        """
+        const { newRow } = await import("./rows.js");
+        const item = (id) => ({ id, message: { role: "user", parts: [] }, siblings: [id] });
+        page.take(snapshot(item("a")));
+        const [row] = page.rows.value;
+        page.rows.value = [newRow({ message: { role: "user" } }), row];
+        page.take(snapshot(item("a"), item("b")));
+        tell(page.rows.value.map(({ id }) => id));
+        """,
+    )
+    assert told == ["a", "b", None]
 
 
 def test_what_the_page_of_providers_missed_it_asks_for_once() -> None:

@@ -34,7 +34,8 @@ export class Changes {
   /** Do `work` once all that was changed so far is kept, or refused; what is asked later waits for it as well. */
   after(work) {
     const done = this.kept.then(work);
-    this.kept = done;
+    // What goes wrong in one of them holds up no other.
+    this.kept = done.catch(() => {});
     return done;
   }
 
@@ -49,7 +50,7 @@ export class Changes {
   }
 
   #settle(id, values) {
-    const waiting = this.#waiting.get(id).filter((one) => one !== values);
+    const waiting = (this.#waiting.get(id) ?? []).filter((one) => one !== values);
     if (waiting.length) this.#waiting.set(id, waiting);
     else this.#waiting.delete(id);
   }

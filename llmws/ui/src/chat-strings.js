@@ -17,6 +17,7 @@ const own = {
   shortcut_send: ["Send the message", "发送消息"],
   shortcut_stop: ["Stop the answer", "停止回答"],
   shortcuts: ["Keyboard shortcuts", "键盘快捷键"],
+  unsent_show: ["Show it", "查看"],
 };
 
 export const t = speaker({ ...catalogue, ...own });

@@ -78,7 +78,7 @@ function Page({ page, onLanguage }) {
   const drawer = useSignal(false);
   const panel = useSignal(null);
   const text = useSignal("");
-  useDraft(`chat ${page.wanted}`, text);
+  useDraft(`chat ${page.name}`, text);
   const input = useRef();
   const reading = page.sharing.reading.value;
   const drop = useDrop(page);

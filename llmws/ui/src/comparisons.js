@@ -228,10 +228,12 @@ export class Comparisons extends Attached {
         if (stopped) this.stopAll();
       },
     );
-    if (asked || place !== this.place.value) return;
+    if (asked) return;
     batch(() => {
-      this.open.value = before.open;
-      this.columns.value = before.columns;
+      if (place === this.place.value) {
+        this.open.value = before.open;
+        this.columns.value = before.columns;
+      }
       this.returned.value = text;
     });
   }

@@ -52,6 +52,8 @@ export class Conversations extends Attached {
 
   #memory;
   #shown = null;
+  /** The rows that could not be sent where they were asked, by the id of that chat, until it is shown. */
+  #unsent = new Map();
   /** What was last told of a chat by itself, and when, by its id. */
   #told = new Map();
 
@@ -70,9 +72,10 @@ export class Conversations extends Attached {
     });
     this.wanted = model.get("model");
     const assistant = model.get("assistant");
-    // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed. Of
-    // the chats that one page opens with several models, each has its own.
-    this.#memory = `llmws.chat:${[location.pathname, this.wanted, assistant].join(" ")}`;
+    // Of the chats that one notebook opens, with several models or assistants, each has what is its own.
+    this.name = `${this.wanted} ${assistant}`;
+    // A page that is run again, and every visit to a dashboard, is new to the kernel: this tab knows what it showed.
+    this.#memory = `llmws.chat:${location.pathname} ${this.name}`;
     this.assistants = new Assistants(this);
     typesetWith(() => this.comm.call("typesetter"));
     findNotebook(model);
@@ -93,20 +96,22 @@ export class Conversations extends Attached {
 
   started({ models, chats, chat, assistant }) {
     this.models.value = models;
-    this.library.refresh(chats, performance.now());
+    this.library.refresh(chats, 0);
     const drafted = this.draft.value;
     this.draft.value = { ...drafted, model: this.#firstModel() };
     // Who went to another conversation meanwhile stays there.
-    if (chat && this.place.value) this.again();
-    else if (chat) this.#takeFirst(chat, drafted);
-    else if (assistant && !this.open.value) this.assistants.begin(assistant);
+    const shows = chat && !this.place.value;
+    if (shows) this.take(chat);
+    else if (chat) this.again();
+    const begins = assistant && !this.open.value;
+    if (begins) this.assistants.begin(assistant);
+    if (shows || begins) this.#setAgain(drafted);
     this.#readOthers();
   }
 
-  /** Show what this tab showed before, with what a person has set while it was not there yet. */
-  #takeFirst(snapshot, { parameters, system }) {
-    this.take(snapshot);
-    const set = { ...this.open.value.parameters, ...parameters };
+  /** Set for what is shown now what a person has set while it was not there yet. */
+  #setAgain({ parameters, system }) {
+    const set = { ...this.settings.value.parameters, ...parameters };
     if (Object.keys(parameters).length) this.change({ parameters: set });
     if (system) this.change({ system });
   }
@@ -193,7 +198,7 @@ export class Conversations extends Attached {
       row.siblings.value = item.siblings;
       return row;
     });
-    const above = before.slice(0, Math.max(0, before.indexOf(stored[0])));
+    const above = before.slice(0, Math.max(0, before.indexOf(stored[0]))).filter((row) => row.id);
     if (!above.length) this.earlier.value = next_cursor;
     this.rows.value = [...above, ...stored, ...unsent];
     this.tools.know(calls);
@@ -216,7 +221,7 @@ export class Conversations extends Attached {
     this.turns.leave(this.open.value);
     batch(() => {
       this.place.value++;
-      this.rows.value = [];
+      this.rows.value = this.#takeUnsent(id);
       this.earlier.value = null;
       this.loading.value = true;
       this.open.value = this.library.find(id);
@@ -231,7 +236,7 @@ export class Conversations extends Attached {
       this.place.value++;
       this.draft.value = { model: this.modelId.value ?? this.#firstModel(), parameters: {}, system: "" };
       this.open.value = null;
-      this.rows.value = [];
+      this.rows.value = this.#takeUnsent(null);
       this.earlier.value = null;
       this.loading.value = false;
     });
@@ -289,14 +294,34 @@ export class Conversations extends Attached {
       // What was set before there was a conversation.
       if (!id && place === this.place.value && drafted !== this.draft.value) this.#keep(this.draft.value);
     } catch (error) {
-      // Who has gone to another place would not learn of it.
-      if (!this.noticeAway(error) && place !== this.place.value) this.fail(error);
+      this.noticeAway(error);
       answer.again = () => {
         this.rows.value = this.rows.value.filter((row) => row !== asked && row !== answer);
         this.send(text, attached, key);
       };
       answer.message.value = { ...answer.message.value, error, finish_reason: "error" };
+      if (place !== this.place.value) this.#keepUnsent(id, [asked, answer], error);
     }
+  }
+
+  /** Who has gone to another place finds what could not be sent where it was asked, and learns of it. */
+  #keepUnsent(id, sent, { message, remedy }) {
+    if (this.library.isGone(id)) return;
+    this.#unsent.set(id, [...(this.#unsent.get(id) ?? []), ...sent]);
+    const here = () => id === (this.open.value?.id ?? null) && !this.sharing.reading.value;
+    const show = () => {
+      if (here()) this.rows.value = [...this.rows.value, ...this.#takeUnsent(id)];
+      else if (id) this.show(id);
+      else this.startNew();
+    };
+    if (here()) show();
+    else this.toast({ text: message, remedy, bad: true, action: t("unsent_show"), act: show });
+  }
+
+  #takeUnsent(id) {
+    const unsent = this.#unsent.get(id) ?? [];
+    this.#unsent.delete(id);
+    return unsent;
   }
 
   /** An answer that was asked for here begins, in the rows that were `sent`. */
@@ -319,10 +344,16 @@ export class Conversations extends Attached {
 
   /** What was shown before it was sent is in the store now, each of `sent` as the item of the same place. */
   #arrived(sent, items) {
+    const rows = this.rows.value;
     // A snapshot may have brought them meanwhile; what it says, with the deltas since, is newer.
-    const brought = new Map(this.rows.value.map((row) => [row.id, row]));
+    const brought = new Map(rows.map((row) => [row.id, row]));
     const stored = new Set(items.map((item) => item.id));
-    this.rows.value = this.rows.value.filter((row) => sent.includes(row) || !stored.has(row.id));
+    // One that came just before shows another branch below what they answer.
+    const [{ id: first, parent_id: parent }] = items;
+    const isOther = !brought.has(first) && (!parent || brought.has(parent));
+    const last = isOther ? this.#placeOf(parent) : rows.length;
+    const stands = (row, index) => !row.id || (index <= last && !stored.has(row.id));
+    this.rows.value = rows.filter((row, index) => sent.includes(row) || stands(row, index));
     sent.forEach((row, index) => {
       const { id, generation_id: generation, created_at: at, siblings, message } = items[index];
       const newer = brought.get(id);
@@ -330,6 +361,11 @@ export class Conversations extends Attached {
       row.message.value = newer?.message.value ?? message;
       row.siblings.value = newer?.siblings.value ?? siblings;
     });
+  }
+
+  /** Where a message stands that others answer; before the first where there is none. */
+  #placeOf(parent) {
+    return this.rows.value.findIndex((row) => row.id && row.id === parent);
   }
 
   /** An answer that failed, asked for again: of the model that is chosen now. */
@@ -397,7 +433,7 @@ export class Conversations extends Attached {
     if (chat.id !== this.open.value?.id || items.every((item) => known.has(item.id))) return;
     const [{ parent_id: parent }] = items;
     if (parent && !known.has(parent)) return this.again();
-    const above = rows.slice(0, rows.findIndex((row) => row.id === parent) + 1);
+    const above = rows.slice(0, this.#placeOf(parent) + 1);
     this.rows.value = [...above, ...items.map(newRow), ...rows.filter((row) => !row.id)];
     if (!parent) this.earlier.value = null;
   }

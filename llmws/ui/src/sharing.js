@@ -88,7 +88,8 @@ export class Sharing {
       });
       const above = before.slice(0, Math.max(0, before.indexOf(shown[0])));
       const cursor = above.length ? earlier : next_cursor;
-      this.#read.value = { place, chat, rows: [...above, ...shown], earlier: cursor, loading: false };
+      const rows = [...above, ...shown];
+      this.#read.value = { ...this.#read.value, chat, rows, earlier: cursor, loading: false };
     });
     if (done || this.#page.away.value || place !== this.#page.place.value) return;
     batch(() => {

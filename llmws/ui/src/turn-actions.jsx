@@ -142,9 +142,7 @@ export function AskedActions({ row, page }) {
             label={t("edit_message")}
             data-edit
             disabled={page.running.value}
-            onClick={() => {
-              page.turns.editing.value = { row, text: textOf(row.message.value) };
-            }}
+            onClick={() => page.turns.startEditing(row)}
           />
         )}
       </div>

@@ -6,6 +6,7 @@
  * cannot be, that comes back.
  */
 import { batch, computed, signal } from "@preact/signals";
+import { textOf } from "./messages.js";
 import { randomId } from "./page.js";
 import { newRow } from "./rows.js";
 
@@ -28,6 +29,8 @@ export class Turns {
     return here || this.#over.has(id) ? null : id;
   });
   #page;
+  /** What was written in the place of a message and could not be said there, by its id. */
+  #unsaid = new Map();
   /** The version that steps lead to. */
   #wanted = null;
   #over = new Set();
@@ -38,14 +41,23 @@ export class Turns {
 
   // Asking
 
+  /** Begin to edit `row`; what could not be said there is there again. */
+  startEditing(row) {
+    this.editing.value = { row, text: this.#unsaid.get(row.id) ?? textOf(row.message.value) };
+    this.#unsaid.delete(row.id);
+  }
+
   /** Say `text` in the place of `row`. */
   async edit(row, text) {
+    const place = this.#page.place.value;
     this.editing.value = null;
     const { parts = [] } = row.message.value;
     const said = [...parts.filter((part) => part.type !== "text"), { type: "text", text }];
     const fresh = [newRow({ message: { role: "user", parts: said } }), this.#answer(this.#page.modelId.value)];
     const done = await this.#begin(row, 0, fresh, "edit", { text, model: this.#page.modelId.value });
-    if (!done) this.editing.value = { row, text };
+    if (done) return;
+    if (place === this.#page.place.value) this.editing.value = { row, text };
+    else this.#unsaid.set(row.id, text);
   }
 
   /** Another answer in the place of `row`; of the model that gave it, unless `model` shall. */
@@ -110,8 +122,9 @@ export class Turns {
   /** Go to the answer that is being written on another branch. */
   async showRunning() {
     const page = this.#page;
+    const place = page.place.value;
     const generation = this.elsewhere.value;
-    await page.attempt("written_by", { generation }, (id) => this.show(id));
+    await page.attempt("written_by", { generation }, (id) => place === page.place.value && this.show(id));
   }
 
   // What leaves no history
