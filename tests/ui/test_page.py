@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,6 +16,9 @@ from llmws.messages import Message, StreamEvent
 
 from .fake_api import FakeClient
 from .tab import VIEW, Browser
+
+# The number of a request beside those that a `Browser` numbers itself.
+LATE = 1000
 
 
 @pytest.fixture
@@ -143,10 +147,10 @@ def test_of_two_conversations_that_are_opened_at_once_the_last_is_shown(
         return await read(chat, **more)
 
     monkeypatch.setattr(client.api, "messages", messages)
-    browser.post({"intent": "show", "view": VIEW, "request": 1, "values": {"id": slow}})
+    browser.post({"intent": "show", "view": VIEW, "request": LATE, "values": {"id": slow}})
     browser.ask("show", id=fast)
     client.loop.call_soon(held.set)
-    browser.wait(lambda message: message["type"] == "reply" and message["request"] == 1)
+    browser.wait(lambda message: message["type"] == "reply" and message["request"] == LATE)
     assert browser.page.chat_id == fast  # type: ignore[attr-defined]
 
 
@@ -156,21 +160,23 @@ def test_what_was_left_before_it_came_takes_nothing_back(
 ) -> None:
     chat = browser.ask("say", text="hello", key="k", model="echo")["value"]["chat"]["id"]
     browser.ask("show", id=None)
-    left, read, held = "0" * 32, client.api.chat, asyncio.Event()
+    left, read, asked, held = "0" * 32, client.api.chat, threading.Event(), asyncio.Event()
 
     async def late(id: str, *_: Any) -> Any:
         if id != left:
             return await read(id)
+        asked.set()
         await held.wait()
         if route == "chat":
             raise NotFound("It was deleted.")
 
     monkeypatch.setattr(client.api, route, late, raising=False)
     values = {"chat": left, **({"message": "m"} if intent == "select" else {})}
-    browser.post({"intent": intent, "view": VIEW, "request": 1, "values": values})
+    browser.post({"intent": intent, "view": VIEW, "request": LATE, "values": values})
+    assert asked.wait(10)
     browser.ask("show", id=chat)
     client.loop.call_soon(held.set)
-    browser.wait(lambda message: message["type"] == "reply" and message["request"] == 1)
+    browser.wait(lambda message: message["type"] == "reply" and message["request"] == LATE)
     assert browser.page.chat_id == chat  # type: ignore[attr-defined]
 
 
