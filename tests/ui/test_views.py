@@ -20,6 +20,12 @@ JOB: dict[str, Any] = {"id": "j", "name": "seafarer-1", "model": "seafarer-1", "
 JOB |= {"created_at": 1.0, "ended_at": 2.0}
 RUN: dict[str, Any] = {"job": JOB, "figures": {}, "history": [], "points": [], "log": "", "serving": False}
 FORM: dict[str, Any] = {"datasets": [], "bases": [], "fields": [], "presets": [{"name": "quick", "recipe": {}}]}
+# So many that there is a field to find one by, the first of which cannot be asked.
+MODELS = [{**MODEL, "id": f"echo-{number}", "name": f"Echo {number}"} for number in range(9)]
+MODELS[0]["state"] = "unavailable"
+VENDOR = {"id": "deepseek", "name": "DeepSeek", "wire": "openai_chat", "base_url": "https://api.deepseek.com"}
+VENDOR |= {"needs_key": False, "key_hint": "", "docs": ""}
+ACCOUNTS = {"me": {"actions": ["configure"]}, "vendors": [VENDOR], "providers": [], "spend": [], "limits": []}
 # What each page is told when it opens.
 BEGINS: dict[str, dict[str, Any]] = {
     "chats": {"start": {"models": [MODEL], "chats": CHATS, "chat": None}},
@@ -28,18 +34,23 @@ BEGINS: dict[str, dict[str, Any]] = {
         "start": {"form": FORM, "environment": None, "jobs": {"items": [JOB], "next_cursor": None}, "run": RUN},
         "talk": {"widget": "talk"},
     },
+    "providers": {"start": {**ACCOUNTS, "shown": None}},
 }
 # A kernel as far as a page sees it: it answers at once, or never, and its widgets are empty boxes.
 KERNEL = """
 window.views ??= [];
 window.openView = async (source, answers) => {
   const heard = new Map();
+  const asked = {};
   let number = 0;
   const hear = (message) => heard.get("msg:custom")({ number: ++number, ...message });
   const model = {
     get: () => "", off() {}, on: (name, listen) => heard.set(name, listen),
-    send: ({ intent, view, request }) =>
-      intent in answers && queueMicrotask(() => hear({ type: "reply", view, request, value: answers[intent] })),
+    send: ({ intent, view, request }) => {
+      const reply = (value) => hear({ type: "reply", view, request, value });
+      asked[intent] = reply;
+      if (intent in answers) queueMicrotask(() => reply(answers[intent]));
+    },
     widget_manager: {
       get_model: async () => null,
       create_view: async () => ({ el: document.createElement("p"), remove() {} }),
@@ -50,7 +61,7 @@ window.openView = async (source, answers) => {
   el.style.height = "700px";
   document.body.append(el);
   const close = page.render({ model, el });
-  views.push({ say: hear, close: () => { close(); el.remove(); } });
+  views.push({ say: hear, asked, close: () => { close(); el.remove(); } });
 };
 """
 
@@ -139,7 +150,50 @@ def test_a_drawer_leaves_its_notices_to_be_pressed_and_ends_where_the_page_gets_
     page.locator(".lw-toast button").click()
     expect(page.locator(".lw-toast")).to_have_count(0)
     page.set_viewport_size(WIDE)
-    page.get_by_role("textbox", name="Message").fill("Wide")
+    message = page.get_by_role("textbox", name="Message")
+    message.fill("Wide")
+    # One that a wide page was asked for is none, and does not lie there once it gets narrow.
+    message.press("Control+k")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    message.focus()
+    page.set_viewport_size(NARROW)
+    expect(page.locator(".lw-head [aria-expanded]").first).to_be_visible()
+    page.keyboard.type("r")
+    expect(message).to_have_value("Wider")
+
+
+def test_the_drawer_of_earlier_comparisons_lies_at_every_width(page: Page, view: Callable[[str], None]) -> None:
+    view("compare")
+    page.locator(".lw-head [aria-expanded]").first.press("Enter")
+    expect(page.locator(".lw-side")).to_be_visible()
+    assert tabbed(page) == {"lw-side"}
+
+
+def test_who_left_the_form_of_a_provider_is_told_why_it_was_not_added(page: Page, view: Callable[[str], None]) -> None:
+    view("providers")
+    page.get_by_role("button", name="Add provider").click()
+    page.get_by_role("button", name="DeepSeek").click()
+    page.get_by_role("button", name="Add provider").click()
+    page.get_by_role("button", name="Back").click()
+    verdict = {"ok": False, "code": "wrong_key", "message": "The key was refused.", "remedy": "Check it."}
+    page.evaluate("verdict => views[0].asked.add({ verdict, shown: null })", verdict)
+    expect(page.locator(".lw-toast")).to_contain_text("The key was refused. Check it.")
+
+
+def test_of_models_that_are_found_the_first_that_can_be_asked_is_taken(page: Page, view: Callable[[str], None]) -> None:
+    view("chats")
+    now = {"models": MODELS, "chats": CHATS}
+    pulse = "now => { document.dispatchEvent(new Event('visibilitychange')); views[0].asked.pulse(now); }"
+    page.evaluate(pulse, now)
+    picker = page.get_by_role("button", name="Model: ")
+    picker.click()
+    field = page.get_by_role("searchbox", name="Find a model")
+    field.fill("echo")
+    # The field goes by what is written in it, not only by how many there are.
+    page.evaluate(pulse, {**now, "models": MODELS[:3]})
+    expect(page.get_by_role("option")).to_have_count(3)
+    field.press("Enter")
+    expect(picker).to_have_attribute("aria-label", "Model: Echo 1")
 
 
 def test_what_lies_beneath_a_chat_with_a_tuned_model_is_out_of_reach(page: Page, view: Callable[[str], None]) -> None:

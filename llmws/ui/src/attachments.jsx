@@ -12,10 +12,14 @@ import "./attachments.css";
 
 /** Why what is attached cannot go to the model that is chosen; null where it can. */
 export function obstacle(page) {
-  const { failed, hasPicture, tokens } = page.attachments;
+  const { items, failed, hasPicture, tokens } = page.attachments;
   const model = page.model.value;
-  if (failed.value) return { text: t("attachment_failed_some"), remedy: t("attachment_failed_some_hint"), able: [] };
-  if (!model || !page.attachments.items.value.length) return null;
+  if (failed.value) {
+    const goes = items.value.some(({ state, error }) => state === "failed" && mayGo(error));
+    const remedy = t(goes ? "attachment_failed_some_again" : "attachment_failed_some_hint");
+    return { text: t("attachment_failed_some"), remedy, able: [] };
+  }
+  if (!model || !items.value.length) return null;
   const name = model.name || model.id;
   if (hasPicture.value && model.vision === false) {
     const able = page.models.value.filter((one) => one.vision && one.state === "ready").slice(0, 3);

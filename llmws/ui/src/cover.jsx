@@ -24,9 +24,10 @@ export function Scrim({ open, onClose }) {
     let uncover = null;
     // Whether there is a drawer at all the style sheet knows, by the width.
     const look = () => {
-      const lies = box.current.offsetParent !== null;
-      if (lies) uncover ??= cover(box.current.previousElementSibling);
+      if (box.current.offsetParent) uncover ??= cover(box.current.previousElementSibling);
       else uncover = uncover?.();
+      // A page that got wide has none, and is not to have one again by getting narrow; one that is hidden keeps its own.
+      if (!uncover && box.current.parentElement.offsetWidth) onClose();
     };
     const observer = new ResizeObserver(look);
     observer.observe(box.current);

@@ -9,6 +9,7 @@ const own = {
   attachment_failed: ["{name} could not be attached.", "无法添加 {name}。"],
   attachment_failed_hint: ["The connection broke off.", "连接已中断。"],
   attachment_failed_some: ["Something could not be attached.", "有内容未能添加。"],
+  attachment_failed_some_again: ["Try it again, or remove it.", "请重试，或将其移除。"],
   attachment_failed_some_hint: ["Remove it to send the rest.", "请移除后再发送其余内容。"],
   attachment_gone: ["no longer kept", "已不再保存"],
   attachment_large: ["{name} has {size} MiB; an attachment has 8 at most.", "{name} 有 {size} MiB，附件最大 8 MiB。"],

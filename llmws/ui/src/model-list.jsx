@@ -12,16 +12,16 @@ const FEW = 8;
 export function ModelList({ label, models, isChosen, onPick, children }) {
   const wanted = useSignal("");
   const found = models.filter((model) => `${model.id} ${model.name}`.toLowerCase().includes(wanted.value));
-  const [first] = found;
+  const first = found.find((model) => model.state !== "unavailable");
   const onKeyDown = (event) => {
     if (event.key !== "Enter") return;
     // Its rest would press what has the focus next.
     event.preventDefault();
-    if (wanted.value && first && first.state !== "unavailable") onPick(first.id);
+    if (wanted.value && first) onPick(first.id);
   };
   return (
     <>
-      {models.length > FEW && (
+      {(models.length > FEW || wanted.value) && (
         <input
           type="search"
           class="lw-input"

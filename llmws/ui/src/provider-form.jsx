@@ -162,6 +162,11 @@ function useAdding(page, vendor, secret, form) {
   const verdict = useSignal(null);
   const doing = useSignal(null);
   const key = useRef(newKey());
+  // Who has left the form is told all the same what went wrong.
+  const judge = (told) => {
+    if (form.current) verdict.value = told;
+    else if (!told.ok) page.fail(told);
+  };
   const ask = async (what, intent, values, apply) => {
     if (doing.value) return;
     const focused = document.activeElement;
@@ -173,7 +178,7 @@ function useAdding(page, vendor, secret, form) {
     } catch (error) {
       if (!page.noticeAway(error)) {
         key.current = newKey();
-        verdict.value = { ok: false, ...error };
+        judge({ ok: false, ...error });
       }
     }
     doing.value = null;
@@ -183,9 +188,6 @@ function useAdding(page, vendor, secret, form) {
       // Not from another field that is being filled in by now.
       if ([focused, document.body].includes(document.activeElement)) secret.field.current?.focus();
     }
-  };
-  const judge = (told) => {
-    verdict.value = told;
   };
   return {
     verdict,

@@ -128,7 +128,7 @@ export const catalogue = {
     "No model can be reached yet. `llmws doctor` says what is missing.",
     "目前没有可用的模型。运行 `llmws doctor` 查看缺少什么。",
   ],
-  model_not_found: ["No model is called so.", "没有这个名称的模型。"],
+  model_not_found: ["No model has this name.", "没有这个名称的模型。"],
   model_pick: ["Choose a model", "选择模型"],
   model_starting: ["starting", "启动中"],
   model_unavailable: ["unavailable", "不可用"],
