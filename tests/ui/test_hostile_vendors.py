@@ -126,6 +126,7 @@ def test_a_comparison_is_but_text(open_as: OpenAs, service: Running) -> None:
     attacked.check()
     page.get_by_role("button", name="Show comparisons").click()
     attacked.shows("models of earlier comparisons", MODELS, ".lw-comparison-entry small")
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Add a model").click()
     attacked.shows("models to compare", MODELS, ".lw-option-text")
     attacked.check()
