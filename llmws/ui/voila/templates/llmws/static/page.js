@@ -22,6 +22,9 @@
     follow();
   }
 
+  // Voilà's server calls this one while a cell takes long, so that the connection is not taken for dead.
+  window.voila_heartbeat = () => {};
+
   // Voilà's own script asks for this one again when the theme is there. What is shown comes a moment later.
   window.voila_finish = () => {
     if (!window.themeLoaded) {
