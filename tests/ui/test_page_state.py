@@ -169,6 +169,25 @@ def test_records_that_are_asked_for_twice_are_shown_once() -> None:
     assert told == [1, 2]
 
 
+def test_an_outcome_is_shown_with_its_records_and_not_before() -> None:
+    told = played(
+        CHAT,
+        """
+        const { transfer } = page;
+        transfer.shown.value = { id: "i" };
+        transfer.report("refused");
+        const before = transfer.outcome.value;
+        reply(sent.at(-1), { items: [{ place: 1 }], next_cursor: null });
+        const then = transfer.outcome.value;
+        transfer.report("imported");
+        transfer.again();
+        reply(sent.at(-1), { items: [{ place: 2 }], next_cursor: null });
+        tell([before, then, transfer.outcome.value]);
+        """,
+    )
+    assert told == [None, "refused", None]
+
+
 def test_text_is_copied_also_where_the_clipboard_is_refused() -> None:
     told = played(
         """

@@ -32,6 +32,7 @@ export class Transfer {
   #page;
   #ticket = null;
   #run = 0;
+  #asked = 0;
 
   constructor(page) {
     this.#page = page;
@@ -96,17 +97,14 @@ export class Transfer {
     this.#page.pulse();
   }
 
-  /** Show the conversations that ended so. */
+  /** Show the conversations that ended so, once they are read: what is about to be pressed stays where it is. */
   async report(outcome, cursor = null) {
-    if (!cursor) {
-      this.records.value = [];
-      this.more.value = null;
-    }
-    this.outcome.value = outcome;
     const { id } = this.shown.value;
+    const asked = ++this.#asked;
     await this.#page.attempt("import_records", { id, outcome, cursor }, ({ items, next_cursor }) => {
-      // Another outcome is looked at by now, or the same was asked for twice.
-      if (outcome !== this.outcome.value || cursor !== this.more.value) return;
+      // Another outcome was asked for since, or the same once more, or another file.
+      if (asked !== this.#asked || id !== this.shown.value?.id) return;
+      this.outcome.value = outcome;
       this.records.value = [...(cursor ? this.records.value : []), ...items];
       this.more.value = next_cursor;
     });
