@@ -14,6 +14,7 @@ import logging
 import shutil
 import sys
 import time
+from asyncio import StreamReader
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
@@ -46,7 +47,7 @@ _KEPT_S = 86_400.0
 # What stays free for everything else.
 _SPARE = 1 << 30
 # A message of `LONGEST_MESSAGE` characters, each of up to four bytes, and what surrounds it.
-_LONGEST_LINE = 64 << 20
+_LONGEST_LINE, _AT_ONCE = 64 << 20, 64 << 10
 _PAGE = 500
 _HOME = Path(__file__).resolve().parents[2]
 
@@ -272,15 +273,27 @@ async def _lines_of_child(file: Path) -> AsyncGenerator[dict[str, Any]]:
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=DEVNULL,
-        limit=_LONGEST_LINE,
         start_new_session=True,
     )
     assert child.stdout is not None
     try:
-        while line := await child.stdout.readline():
+        async for line in _lines(child.stdout):
             yield json.loads(line)
     finally:
         await _end(child)
+
+
+async def _lines(reader: StreamReader) -> AsyncGenerator[bytes]:
+    """Each whole line, however long; the reader's own would hold twice as much as the longest line may have."""
+    held: list[bytes] = []
+    while piece := await reader.read(_AT_ONCE):
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            yield b"".join([*held, end])
+            held = []
+        held.append(rest)
+        if sum(map(len, held)) > _LONGEST_LINE:
+            raise ValueError("a line without end")
 
 
 async def _end(child: Process) -> None:
