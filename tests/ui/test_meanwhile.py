@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .test_comm import CHAT, played
-from .test_page_state import BROWSER, COMPARED
+from .test_page_state import BROWSER, COMPARED, PROVIDERS
 
 # Conversations, of which the page shows none yet: the answer to its first question is still on its way.
 LOADING = """
@@ -13,15 +13,6 @@ const chats = { items: [chat, { ...chat, id: "d" }], next_cursor: null, folders:
 const shown = (id) => ({ chat: { ...chat, id }, messages: [], next_cursor: null, calls: null });
 const page = new Conversations(model);
 const begin = (more) => reply(asked("start")[0], { models: [], chats, chat: shown("c"), ...more });
-"""
-PROVIDERS = """
-const { Providers } = await import("./providers.js");
-const page = new Providers(model);
-const provider = { id: "p", name: "p", only: [] };
-const models = ["a", "b", "c"].map((name) => ({ id: `p/${name}`, offered: true }));
-const now = { providers: [provider], spend: [], limits: [] };
-reply(sent[0], { me: { actions: ["configure"] }, vendors: [], ...now, shown: { provider, models } });
-const ids = () => page.providers.value.map(({ id, name }) => `${id} ${name}`);
 """
 FINETUNES = """
 const { FineTunes } = await import("./finetunes.js");

@@ -321,14 +321,20 @@ def test_tags_are_put_to_what_a_conversation_has_by_now_also_where_it_left_the_l
     assert told == {"listed": None, "tags": ["sea"]}
 
 
-# A page of providers that shows one with three models, as a service would answer that keeps what is offered.
-OFFERS = """
+# A page of providers that shows one with three models.
+PROVIDERS = """
 const { Providers } = await import("./providers.js");
 const page = new Providers(model);
 const provider = { id: "p", name: "p", only: [] };
 const models = ["a", "b", "c"].map((name) => ({ id: `p/${name}`, offered: true }));
 const now = { providers: [provider], spend: [], limits: [] };
 reply(sent[0], { me: { actions: ["configure"] }, vendors: [], ...now, shown: { provider, models } });
+const ids = () => page.providers.value.map(({ id, name }) => `${id} ${name}`);
+"""
+# A service that keeps what is offered.
+OFFERS = (
+    PROVIDERS
+    + """
 const offers = () => asked("offer").map(({ values }) => values.only);
 const keep = () => {
   const { only } = asked("offer").at(-1).values;
@@ -344,6 +350,7 @@ const hide = async (at) => {
   return page.toasts.value.at(-1);
 };
 """
+)
 
 
 def test_two_models_that_are_hidden_at_once_are_both_hidden() -> None:
